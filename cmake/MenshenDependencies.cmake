@@ -1,0 +1,17 @@
+# Every library is Debian 12's own package; packaging/build-dependencies lists them for apt.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Catch2 2 REQUIRED)
+find_package(tl-expected REQUIRED)
+foreach(lib IN ITEMS libpcap libhs libnftnl libmnl libnetfilter_queue libnetfilter_log htp libpcre2-8 libseccomp
+                     libcap-ng libsystemd)
+  string(REGEX REPLACE "^lib|-8$" "" name ${lib})
+  string(REPLACE "-" "_" name ${name})
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${lib})
+endforeach()

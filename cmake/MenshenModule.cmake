@@ -1,0 +1,57 @@
+# menshen_module(NAME DEPENDS module... LINK target...)
+#
+# One static library from every source below the folder that calls it, by name:
+#   x.cpp  part of the library      x_test.cpp   unit tests, one program per module
+#   x_fuzz.cpp  a fuzz target       x_bench.cpp  micro-benchmarks, one program per module
+# So a file that no target compiles cannot exist.
+include(Catch)
+
+function(menshen_module name)
+  cmake_parse_arguments(arg "" "" "DEPENDS;LINK;TEST_LINK" ${ARGN})
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  set(tests ${all})
+  set(fuzzers ${all})
+  set(benches ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
+  list(FILTER all EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
+
+  add_library(menshen_${name} STATIC ${all})
+  target_include_directories(menshen_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  foreach(dep IN LISTS arg_DEPENDS)
+    target_link_libraries(menshen_${name} PUBLIC menshen_${dep})
+  endforeach()
+  target_link_libraries(menshen_${name} PUBLIC ${arg_LINK})
+
+  if(tests AND NOT MENSHEN_FUZZ)
+    add_executable(${name}_tests ${tests})
+    target_link_libraries(${name}_tests PRIVATE menshen_${name} testkit ${arg_TEST_LINK})
+    catch_discover_tests(${name}_tests TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
+                         PROPERTIES TIMEOUT 300)
+  endif()
+  foreach(fuzzer IN LISTS fuzzers)
+    get_filename_component(target ${fuzzer} NAME_WE)
+    menshen_fuzz(${target} ${fuzzer} menshen_${name})
+  endforeach()
+  if(benches AND NOT MENSHEN_FUZZ)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE menshen_${name} testkit ${arg_TEST_LINK})
+    add_test(NAME "${name}: benchmarks run" COMMAND ${name}_bench --benchmark-samples 1)
+  endif()
+endfunction()
+
+# A fuzz target is a file with LLVMFuzzerTestOneInput. gcc builds replay its corpus (tests/corpus/TARGET)
+# as an ordinary test; the fuzz preset links libFuzzer instead.
+function(menshen_fuzz target source)
+  add_executable(${target} ${source})
+  target_link_libraries(${target} PRIVATE ${ARGN})
+  set(corpus ${CMAKE_SOURCE_DIR}/tests/corpus/${target})
+  if(MENSHEN_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  else()
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/testkit/fuzz_replay.cpp)
+    add_test(NAME "fuzz corpus: ${target}" COMMAND ${target} ${corpus})
+  endif()
+endfunction()

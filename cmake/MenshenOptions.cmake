@@ -1,0 +1,32 @@
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+set(MENSHEN_SANITIZE "" CACHE STRING "Sanitizers for every target, as -fsanitize= takes them")
+option(MENSHEN_FUZZ "Build the *_fuzz.cpp files with libFuzzer (clang) instead of the corpus replayer" OFF)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fno-strict-overflow)
+add_compile_definitions(_GLIBCXX_ASSERTIONS MENSHEN_VERSION="${PROJECT_VERSION}")
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -g1)
+  add_link_options(-Wl,-z,relro,-z,now)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  # -O1: a sanitized build without it makes the packet tests crawl.
+  add_compile_options(-O1 -fno-omit-frame-pointer)
+endif()
+if(MENSHEN_SANITIZE)
+  add_compile_options(-fsanitize=${MENSHEN_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MENSHEN_SANITIZE})
+endif()
