@@ -4,6 +4,7 @@
 #   x.cpp  part of the library      x_test.cpp   unit tests, one program per module
 #   x_fuzz.cpp  a fuzz target       x_bench.cpp  micro-benchmarks, one program per module
 # So a file that no target compiles cannot exist.
+list(APPEND CMAKE_MODULE_PATH ${Catch2_DIR})
 include(Catch)
 
 function(menshen_module name)
@@ -17,17 +18,24 @@ function(menshen_module name)
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
   list(FILTER all EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
 
-  add_library(menshen_${name} STATIC ${all})
-  target_include_directories(menshen_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  # A module of headers alone has nothing to archive.
+  set(kind STATIC)
+  set(scope PUBLIC)
+  if(NOT all)
+    set(kind INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(menshen_${name} ${kind} ${all})
+  target_include_directories(menshen_${name} ${scope} ${CMAKE_SOURCE_DIR})
   foreach(dep IN LISTS arg_DEPENDS)
-    target_link_libraries(menshen_${name} PUBLIC menshen_${dep})
+    target_link_libraries(menshen_${name} ${scope} menshen_${dep})
   endforeach()
-  target_link_libraries(menshen_${name} PUBLIC ${arg_LINK})
+  target_link_libraries(menshen_${name} ${scope} ${arg_LINK})
 
   if(tests AND NOT MENSHEN_FUZZ)
     add_executable(${name}_tests ${tests})
     target_link_libraries(${name}_tests PRIVATE menshen_${name} testkit ${arg_TEST_LINK})
-    catch_discover_tests(${name}_tests TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
+    catch_discover_tests(${name}_tests TEST_PREFIX "${name}: "
                          PROPERTIES TIMEOUT 300)
   endif()
   foreach(fuzzer IN LISTS fuzzers)
