@@ -1,0 +1,59 @@
+// What the sensor tells the world: one record per alert, drop, flow, transaction.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/ip.hpp"
+#include "sensor/detect/rule_info.hpp"
+#include "sensor/flow/flow.hpp"
+#include "sensor/packet/packet.hpp"
+
+namespace menshen::sensor {
+
+inline constexpr std::size_t payload_excerpt_max = 4096;  // bytes of payload in one event
+
+enum class EventKind : std::uint8_t { alert, drop, flow, http, dns, tls, anomaly, stats };
+
+struct FlowCounts {
+  std::uint64_t packets_to_server = 0;
+  std::uint64_t packets_to_client = 0;
+  std::uint64_t bytes_to_server = 0;
+  std::uint64_t bytes_to_client = 0;
+  WallTime start = 0;
+  WallTime end = 0;
+};
+
+struct Event {
+  EventKind kind = EventKind::alert;
+  WallTime time = 0;               // of the packet
+  std::uint64_t flow_id = 0;       // 0: no flow
+  std::uint64_t packet_count = 0;  // number of the packet in the capture, from 1; 0: none
+  FiveTuple tuple;                 // as the packet ran; a flow's: initiator to responder
+  Direction direction = Direction::to_server;
+  AppProto app = AppProto::unknown;
+  FlowLabel label;
+  const RuleInfo* rule = nullptr;  // alert, drop by a rule. Lives during on_events() only
+  bool blocked = false;            // alert: the packet is really dropped
+  DropReason reason = DropReason::none;
+  std::optional<std::uint64_t> tx_id;
+  FlowCounts flow;
+  bool alerted = false;  // flow: a rule fired in it
+  std::uint16_t icmp_type_code = 0;
+  std::string protocol;  // JSON object of the transaction, "" none; its key follows `app`
+  std::string detail;    // anomaly, stats: JSON object
+  std::string payload;   // excerpt, raw bytes
+};
+
+// Where a worker puts its events. Called on the worker's thread at the end of each batch; the
+// events and what they point to live during the call only.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_events(std::span<const Event> events) = 0;
+};
+
+}  // namespace menshen::sensor
