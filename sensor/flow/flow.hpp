@@ -32,6 +32,9 @@ class FlowSlot {
 
 enum class FlowAction : std::uint8_t { none, drop, pass };
 
+enum class FlowState : std::uint8_t { fresh, established, closed };
+enum class FlowEnd : std::uint8_t { timeout, reused, shutdown };  // reused: a new SYN on a closed flow
+
 struct Flow {
   FiveTuple tuple;  // initiator to responder
   std::uint64_t id = 0;  // unique in this sensor's life; EVE flow_id
@@ -47,7 +50,10 @@ struct Flow {
   FlowAction action = FlowAction::none;  // of all its later packets
   bool established = false;  // TCP: handshake seen (or midstream accepted); others: both sides spoke
   bool midstream = false;    // TCP whose SYN was not seen
+  bool encrypted = false;    // from here on nothing can be read (TLS after its handshake): the stream stage
+                             // hands over no more data
   bool alerted = false;
+  FlowState state = FlowState::fresh;
   FlowLabel label;
 
   std::unique_ptr<FlowSlot> stream;  // stream stage: reassembly

@@ -39,6 +39,7 @@ enum class DropReason : std::uint8_t {
   flow_table_full,    // flows_max reached: exception policy
   stream_memory,      // reassembly memory reached its limit: exception policy
   stream_overlap,     // a segment repeats bytes with other content (inline: first content wins)
+  stream_invalid,     // TCP outside the window, after the connection's end, or in a hole given up
   flow_dropped,       // an earlier packet of the flow was dropped by a rule
   rule,               // a drop rule matched
   rule_reject,        // a reject rule matched

@@ -1,0 +1,103 @@
+// TCP reassembly: the bytes of each direction, once and in order (RFC 9293).
+//
+// Data is handed over when the packet that makes it contiguous arrives, before that packet's
+// verdict: an inline sensor can stop the very packet that completes an attack. Passive mode does
+// the same; it does not wait for the acknowledgement.
+//
+// What wins: the first content of a byte. A segment that repeats bytes still in flight (not
+// acknowledged) with other content is dropped whole, DropReason::stream_overlap (passive: the
+// verdict is only reported, and the new content is ignored). Bytes in flight are kept for that
+// comparison.
+//
+// Sequence numbers: offset 0 is the byte after the SYN. A SYN's own data (fast open) and data
+// before the handshake ends are handed over at once. A SYN repeated with another sequence number
+// moves offset 0 as long as no data came; the SYN/ACK's acknowledgement decides between them. A
+// segment outside the window that the receiver has ever offered is stream_invalid (only where both
+// SYNs were seen). RST ends both directions if its number is exactly the next expected; other
+// resets are ignored (RFC 5961 3.2). Data after the end is stream_invalid. The urgent pointer is
+// ignored: urgent bytes are data.
+//
+// Holes: a hole is given up (on_gap) when the receiver has acknowledged it, when the flow ends
+// (passive), or, in passive mode, when a memory limit is reached. Data for a hole given up is
+// stream_invalid.
+//
+// Limits: see StreamOptions. No allocation for in-order data beyond the copy in flight;
+// out-of-order data costs O(log segments). One stage per worker; not thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "sensor/flow/flow.hpp"
+#include "sensor/packet/drop_reason.hpp"
+
+namespace menshen::sensor {
+
+enum class SensorMode : std::uint8_t { passive, inline_ };
+
+struct StreamOptions {
+  SensorMode mode = SensorMode::passive;
+  // Bytes of each direction that are handed over; what follows passes uninspected (counted).
+  std::uint64_t stream_depth = 1U << 20U;
+  // Out-of-order bytes and bytes in flight of one direction. At the limit, inline: the packet is
+  // dropped with stream_memory (its sender repeats it). Passive: the oldest hole is given up.
+  std::uint64_t flow_bytes_max = 1U << 20U;
+  // The same over all flows. At the limit: the same.
+  std::uint64_t memory_max = 256U << 20U;
+  // A flow whose SYN was not seen: true: reassembled from its first packet; false: not reassembled,
+  // its packets are seen one by one only.
+  bool midstream = false;
+};
+
+struct StreamCounters {
+  std::uint64_t bytes = 0;  // handed over
+  std::uint64_t gaps = 0;
+  std::uint64_t gap_bytes = 0;
+  std::uint64_t retransmitted_bytes = 0;
+  std::uint64_t overlaps = 0;  // with other content
+  std::uint64_t invalid = 0;
+  std::uint64_t memory_limit = 0;   // packets that met flow_bytes_max or memory_max
+  std::uint64_t depth_reached = 0;  // directions
+  std::uint64_t memory = 0;         // bytes held now, all flows
+};
+
+// Told in stream order. A verdict is returned through the packet. On the end of a flow, `packet` is
+// a record of length 0 that stands for it.
+class StreamObserver {
+ public:
+  virtual ~StreamObserver() = default;
+  // `bytes` follow what came before in this direction; `offset` is their place in the stream. They
+  // may be the packet's own payload (no copy) and live for the call only.
+  virtual void on_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
+                       PacketMeta& packet) = 0;
+  // `length` bytes at the current place will never come.
+  virtual void on_gap(Flow& flow, Direction direction, std::uint64_t length,
+                      PacketMeta& packet) = 0;
+  // No more data in this direction: FIN reached, RST, depth reached, or the flow's end (packet null
+  // then). Once per direction.
+  virtual void on_close(Flow& flow, Direction direction, PacketMeta* packet) = 0;
+};
+
+class StreamStage {
+ public:
+  StreamStage(const StreamOptions& options, StreamObserver& observer);
+
+  // Reads: a packet with a flow. Does nothing unless it is TCP with a header. Writes: Flow::stream;
+  // verdict and reason as above. Next: proto, through the observer.
+  void process(PacketMeta& packet);
+  // The flow ends: pending data (passive), then on_close for each direction still open. Call it
+  // from FlowEndObserver::on_flow_end.
+  void end(Flow& flow);
+
+  [[nodiscard]] const StreamCounters& counters() const noexcept { return counters_; }
+
+ private:
+  friend struct StreamWork;
+  StreamOptions options_;
+  StreamObserver* observer_;
+  StreamCounters counters_;
+};
+
+// How many bytes of this direction were handed over or given up so far; 0 without a stream.
+[[nodiscard]] std::uint64_t stream_offset(const Flow& flow, Direction direction) noexcept;
+
+}  // namespace menshen::sensor
