@@ -13,9 +13,16 @@
 
 namespace menshen::sensor {
 
-enum class AppProto : std::uint8_t { unknown, http1, dns, tls, failed };  // failed: looked, none of ours
+enum class AppProto : std::uint8_t {
+  unknown,
+  http1,
+  dns,
+  tls,
+  failed
+};  // failed: looked, none of ours
 
-// What the policy says of a flow; the composition root fills it in when the flow begins (see FlowLabeler).
+// What the policy says of a flow; the composition root fills it in when the flow begins (see
+// FlowLabeler).
 enum class InspectMode : std::uint8_t { block, alert, none };
 struct FlowLabel {
   std::uint16_t from_domain = 0;  // indices into the policy's domains; 0: unknown
@@ -33,25 +40,30 @@ class FlowSlot {
 enum class FlowAction : std::uint8_t { none, drop, pass };
 
 enum class FlowState : std::uint8_t { fresh, established, closed };
-enum class FlowEnd : std::uint8_t { timeout, reused, shutdown };  // reused: a new SYN on a closed flow
+enum class FlowEnd : std::uint8_t {
+  timeout,
+  reused,
+  shutdown
+};  // reused: a new SYN on a closed flow
 
 struct Flow {
-  FiveTuple tuple;  // initiator to responder
+  FiveTuple tuple;       // initiator to responder
   std::uint64_t id = 0;  // unique in this sensor's life; EVE flow_id
   WallTime first = 0;
   WallTime last = 0;
   struct Side {
     std::uint64_t packets = 0;
-    std::uint64_t bytes = 0;  // of the frames
+    std::uint64_t bytes = 0;     // of the frames
     std::uint8_t tcp_flags = 0;  // seen so far, or-ed
   };
   std::array<Side, 2> sides;  // by Direction
   AppProto app = AppProto::unknown;
   FlowAction action = FlowAction::none;  // of all its later packets
-  bool established = false;  // TCP: handshake seen (or midstream accepted); others: both sides spoke
-  bool midstream = false;    // TCP whose SYN was not seen
-  bool encrypted = false;    // from here on nothing can be read (TLS after its handshake): the stream stage
-                             // hands over no more data
+  bool established =
+      false;               // TCP: handshake seen (or midstream accepted); others: both sides spoke
+  bool midstream = false;  // TCP whose SYN was not seen
+  bool encrypted = false;  // from here on nothing can be read (TLS after its handshake): the stream
+                           // stage hands over no more data
   bool alerted = false;
   FlowState state = FlowState::fresh;
   FlowLabel label;
@@ -63,7 +75,8 @@ struct Flow {
   [[nodiscard]] Side& side(Direction d) noexcept { return sides[static_cast<std::size_t>(d)]; }
 };
 
-// Asks the policy about the first packet of new flows. Implemented in apps/ over the policy's decision table.
+// Asks the policy about the first packet of new flows. Implemented in apps/ over the policy's
+// decision table.
 class FlowLabeler {
  public:
   virtual ~FlowLabeler() = default;

@@ -27,7 +27,7 @@ struct ProtoLimits {
       1024;  // lines of one message's head; beyond: the parser gives up
   std::uint32_t http_decompressed = 1U << 20U;  // bytes out of one compressed body at a high ratio;
                                                 // beyond: decompression ends
-  std::uint32_t http_layers = 2;     // content encodings on top of each other
+  std::uint32_t http_layers = 2;                // content encodings on top of each other
   std::uint32_t transactions = 512;  // open at once in one flow; beyond: the parser gives up
   std::uint32_t dns_records = 512;   // of one message that are kept
   std::uint32_t tls_handshake =

@@ -1,8 +1,9 @@
-// What the protocol parsers make of a stream, and what rules may look at: transactions with named buffers.
+// What the protocol parsers make of a stream, and what rules may look at: transactions with named
+// buffers.
 //
-// A transaction is one request with its response (HTTP), one query with its answer (DNS), one handshake (TLS).
-// Buffers appear as bytes arrive and bodies grow; an observer is told after each change, so that an inline
-// sensor can stop the very packet that completes an attack.
+// A transaction is one request with its response (HTTP), one query with its answer (DNS), one
+// handshake (TLS). Buffers appear as bytes arrive and bodies grow; an observer is told after each
+// change, so that an inline sensor can stop the very packet that completes an attack.
 #pragma once
 
 #include <cstdint>
@@ -20,22 +21,54 @@ namespace menshen::sensor {
 // One value per sticky buffer; its rule-language name and direction stand in buffer_info().
 enum class Buffer : std::uint8_t {
   // HTTP request
-  http_method, http_uri, http_uri_raw, http_protocol, http_request_line, http_host, http_host_raw, http_user_agent,
-  http_referer, http_cookie, http_accept, http_accept_enc, http_accept_lang, http_connection, http_content_type,
-  http_content_len, http_request_header, http_request_header_raw, http_request_header_names, http_request_start,
+  http_method,
+  http_uri,
+  http_uri_raw,
+  http_protocol,
+  http_request_line,
+  http_host,
+  http_host_raw,
+  http_user_agent,
+  http_referer,
+  http_cookie,
+  http_accept,
+  http_accept_enc,
+  http_accept_lang,
+  http_connection,
+  http_content_type,
+  http_content_len,
+  http_request_header,
+  http_request_header_raw,
+  http_request_header_names,
+  http_request_start,
   http_request_body,
   // HTTP response
-  http_stat_code, http_stat_msg, http_response_line, http_server, http_location, http_set_cookie,
-  http_response_content_type, http_response_header, http_response_header_raw, http_response_header_names,
-  http_response_start, http_response_body,
+  http_stat_code,
+  http_stat_msg,
+  http_response_line,
+  http_server,
+  http_location,
+  http_set_cookie,
+  http_response_content_type,
+  http_response_header,
+  http_response_header_raw,
+  http_response_header_names,
+  http_response_start,
+  http_response_body,
   // DNS, TLS
-  dns_query, dns_answer_name,
-  tls_sni, tls_version, tls_cert_subject, tls_cert_issuer, tls_cert_serial, tls_cert_fingerprint,
+  dns_query,
+  dns_answer_name,
+  tls_sni,
+  tls_version,
+  tls_cert_subject,
+  tls_cert_issuer,
+  tls_cert_serial,
+  tls_cert_fingerprint,
   count,
 };
 
 struct BufferInfo {
-  std::string_view name;   // "http.uri"
+  std::string_view name;  // "http.uri"
   AppProto proto;
   Direction direction;
 };
@@ -59,8 +92,8 @@ class Transaction {
   // The protocol's own EVE object ("http": {...}) as JSON text, from what is known now.
   [[nodiscard]] virtual std::string eve() const = 0;
 
-  std::uint64_t id = 0;               // counts from 0 within the flow
-  std::unique_ptr<FlowSlot> detect;   // detect stage: what was inspected, what has fired
+  std::uint64_t id = 0;              // counts from 0 within the flow
+  std::unique_ptr<FlowSlot> detect;  // detect stage: what was inspected, what has fired
 };
 
 // Told by the proto stage, in stream order. A verdict is returned through `packet`.
@@ -68,7 +101,8 @@ class TransactionObserver {
  public:
   virtual ~TransactionObserver() = default;
   // Something of `transaction` changed because of data in `direction`.
-  virtual void on_change(Flow& flow, Transaction& transaction, Direction direction, PacketMeta& packet) = 0;
+  virtual void on_change(Flow& flow, Transaction& transaction, Direction direction,
+                         PacketMeta& packet) = 0;
   // Complete in both directions (or the flow ended): the last call for it.
   virtual void on_end(Flow& flow, Transaction& transaction) = 0;
 };

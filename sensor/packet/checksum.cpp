@@ -1,0 +1,57 @@
+#include "sensor/packet/checksum.hpp"
+
+#include <bit>
+#include <cstring>
+
+namespace menshen::sensor {
+
+namespace {
+
+std::uint16_t fold(std::uint64_t sum) noexcept {
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16U);
+  return static_cast<std::uint16_t>(sum);
+}
+
+std::uint16_t swap_to_network(std::uint16_t value) noexcept {
+  if constexpr (std::endian::native == std::endian::little) {
+    return static_cast<std::uint16_t>(value << 8U | value >> 8U);
+  }
+  return value;
+}
+
+}  // namespace
+
+// Sums host-order words and swaps once at the end: the sum does not depend on the byte order (RFC
+// 1071 2B).
+std::uint16_t checksum_sum(Bytes bytes, std::uint64_t start) noexcept {
+  std::uint64_t sum = swap_to_network(fold(start));
+  const std::byte* at = bytes.data();
+  std::size_t left = bytes.size();
+  while (left >= 4) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, at, 4);
+    sum += word;
+    at += 4;
+    left -= 4;
+  }
+  if (left != 0) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, at, left);
+    sum += word;
+  }
+  return swap_to_network(fold(sum));
+}
+
+bool checksum_ok(Bytes header) noexcept { return checksum_sum(header) == 0xffff; }
+
+bool transport_checksum_ok(const PacketMeta& packet, Bytes segment) noexcept {
+  if (packet.proto == IpProto::icmp) return checksum_ok(segment);
+  const bool v4 = packet.ip_version == 4;
+  const Bytes addresses =
+      packet.frame().subspan(packet.network_offset + (v4 ? 12U : 8U), v4 ? 8U : 32U);
+  const std::uint64_t pseudo = std::uint64_t{checksum_sum(addresses)} + segment.size() +
+                               static_cast<std::uint8_t>(packet.proto);
+  return checksum_sum(segment, pseudo) == 0xffff;
+}
+
+}  // namespace menshen::sensor
