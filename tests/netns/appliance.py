@@ -16,23 +16,37 @@ class Appliance:
 
     DAEMONS = ("auditd", "policyd", "sensord")
 
-    def __init__(self, lab, programs, rules=None, policy=None, settings=None):
+    def __init__(self, lab, programs, rules=(DEMO_RULES,), settings=None):
         self.lab = lab
         self.programs = pathlib.Path(programs).resolve()
         self.state = lab.root / "state"
+        self.events_file = self.state / "eve.json"
         self.daemons = {}
         self.settings_file = lab.root / "menshen.yaml"
-        self.write_settings(rules or sorted(DEMO_RULES.glob("*.rules")), policy, settings or {})
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.write_settings(rules, settings or {})
 
-    def write_settings(self, rules, policy, more):
-        sections = self._sections([str(rule) for rule in rules], policy)
-        for key, value in more.items():
-            section, name = key.split(".", 1)
+    def write_settings(self, rules, settings):
+        """`settings` ({"section.name": value}) go before the lab's own."""
+        sections = {}
+        for key, value in {**self._settings(rules), **settings}.items():
+            section, name = key.split(".")
             sections.setdefault(section, {})[name] = value
-        self.settings_file.write_text(json.dumps(sections, indent=2))  # JSON is YAML
+        self.settings_file.write_text(json.dumps(sections, indent=2, ensure_ascii=False))  # JSON is YAML
 
-    def _sections(self, rules, policy):
-        raise NotImplementedError
+    def _settings(self, rules):
+        sockets = {f"general.{name}_socket": str(self.lab.sockets / f"{name}.sock") for name in self.DAEMONS}
+        return {
+            **sockets,
+            "sensor.rules": [str(rule) for rule in rules],
+            "sensor.events_file": str(self.events_file),
+            "sensor.state_directory": str(self.state / "sensor"),
+            "policy.state_directory": str(self.state / "policy"),
+            "audit.directory": str(self.state / "audit"),
+            "audit.checkpoint_seconds": 1,
+            "compliance.catalogue": str(REPOSITORY / "rules" / "mlps"),
+            "compliance.output": str(self.state / "compliance"),
+        }
 
     # ---- daemons -----------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Demo:
     def __init__(self, lab, board, programs, output):
         self.lab, self.board, self.output = lab, board, output
         self.check, self.say = board.check, board.say
-        self.appliance = Appliance(lab, programs, policy=DEMO_POLICY)
+        self.appliance = Appliance(lab, programs)
         self.finance = Client(lab, "finance")
         self.outside = Client(lab, "outside")
 

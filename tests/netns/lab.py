@@ -156,7 +156,7 @@ class Lab:
         self.logs = self.root / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         # Socket paths are limited to 107 bytes, so they do not go below a deep root.
-        self._sockets = pathlib.Path(tempfile.mkdtemp(prefix="menshen-"))
+        self.sockets = pathlib.Path(tempfile.mkdtemp(prefix="menshen-"))
         self.hosts = {host.name: host for host in HOSTS}
         self.processes = []
         self._holders = {}
@@ -235,9 +235,9 @@ class Lab:
         environment = dict(os.environ, **(env or {}))
         sock = None
         if notify:
-            path = self._sockets / f"{label}.{len(self.processes)}"
+            path = self.sockets / f"{label}.{len(self.processes)}"
             sock = NotifySocket(path)
-            os.chmod(self._sockets, 0o711)
+            os.chmod(self.sockets, 0o711)
             os.chmod(path, 0o666)  # a daemon that has given up root still reports
             environment["NOTIFY_SOCKET"] = str(path)
         with log.open("ab") as out:
@@ -290,7 +290,7 @@ class Lab:
             for holder in self._holders.values():
                 holder.kill()
                 holder.wait()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
         if self._temporary:
             shutil.rmtree(self.root, ignore_errors=True)
 
