@@ -19,7 +19,9 @@ class ByteReader {
 
   [[nodiscard]] constexpr bool ok() const noexcept { return ok_; }
   [[nodiscard]] constexpr std::size_t position() const noexcept { return position_; }
-  [[nodiscard]] constexpr std::size_t remaining() const noexcept { return bytes_.size() - position_; }
+  [[nodiscard]] constexpr std::size_t remaining() const noexcept {
+    return bytes_.size() - position_;
+  }
   [[nodiscard]] constexpr bool empty() const noexcept { return remaining() == 0; }
 
   constexpr std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(big_endian(1)); }

@@ -18,7 +18,8 @@
 
 namespace menshen {
 
-inline constexpr std::size_t message_bytes_max = 160U << 10U;  // below the kernel's default socket buffer
+inline constexpr std::size_t message_bytes_max =
+    160U << 10U;  // below the kernel's default socket buffer
 
 struct PeerCredentials {
   pid_t pid = 0;
@@ -33,9 +34,11 @@ class Channel {
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
 
   // Blocks while the peer's buffer is full, at most `timeout` (ErrorCode::unavailable then, or if it has gone).
-  [[nodiscard]] Result<void> send(Bytes message, std::chrono::milliseconds timeout = std::chrono::seconds(10));
+  [[nodiscard]] Result<void> send(Bytes message,
+                                  std::chrono::milliseconds timeout = std::chrono::seconds(10));
   // The next message; nothing when the peer closed or died (a reset too); ErrorCode::unavailable after `timeout`.
-  [[nodiscard]] Result<std::optional<std::string>> receive(std::chrono::milliseconds timeout = std::chrono::seconds(10));
+  [[nodiscard]] Result<std::optional<std::string>> receive(
+      std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
   [[nodiscard]] Result<PeerCredentials> peer() const;
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }

@@ -31,10 +31,11 @@ class UniqueFd {
 };
 
 // The whole file; ErrorCode::limit beyond bytes_max.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max = 256U << 20U);
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
+                                            std::size_t bytes_max = 256U << 20U);
 // All or nothing and durable: temporary file beside it, fsync, rename, fsync of the folder.
-[[nodiscard]] Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content,
-                                             mode_t mode = 0640);
+[[nodiscard]] Result<void> write_file_atomic(const std::filesystem::path& path,
+                                             std::string_view content, mode_t mode = 0640);
 // Writes all of it, through short writes and EINTR.
 [[nodiscard]] Result<void> write_all(int fd, Bytes bytes);
 // mkdir -p for our own folders: existing ones keep their mode.

@@ -43,7 +43,8 @@ class IpAddr {
   }
   // Host order. Only for is_v4().
   [[nodiscard]] constexpr std::uint32_t v4_value() const {
-    return static_cast<std::uint32_t>(bytes_[12]) << 24 | static_cast<std::uint32_t>(bytes_[13]) << 16 |
+    return static_cast<std::uint32_t>(bytes_[12]) << 24 |
+           static_cast<std::uint32_t>(bytes_[13]) << 16 |
            static_cast<std::uint32_t>(bytes_[14]) << 8 | bytes_[15];
   }
   // 16 bytes, network order, v4 mapped.
@@ -82,7 +83,15 @@ class Prefix {
 };
 
 // IANA protocol numbers that the product names.
-enum class IpProto : std::uint8_t { icmp = 1, igmp = 2, tcp = 6, udp = 17, gre = 47, icmpv6 = 58, sctp = 132 };
+enum class IpProto : std::uint8_t {
+  icmp = 1,
+  igmp = 2,
+  tcp = 6,
+  udp = 17,
+  gre = 47,
+  icmpv6 = 58,
+  sctp = 132
+};
 
 // One direction of a conversation within one tenant domain. ICMP puts type and code into the ports.
 // All bytes count (no padding), so hashing and comparing the bytes is legal.
@@ -91,7 +100,8 @@ struct FiveTuple {
   IpAddr dst;
   std::uint16_t sport = 0;  // host order
   std::uint16_t dport = 0;
-  std::uint16_t attachment = 0;  // where it entered: tenants' addresses may overlap (0: not told apart)
+  std::uint16_t attachment =
+      0;  // where it entered: tenants' addresses may overlap (0: not told apart)
   IpProto proto{};
   std::uint8_t zero = 0;
 

@@ -52,16 +52,16 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 }  // namespace menshen
 
 // The value of a Result, or an early return of its error.
-#define MENSHEN_TRY(...)                                                       \
-  __extension__({                                                              \
-    auto&& menshen_result = (__VA_ARGS__);                                     \
+#define MENSHEN_TRY(...)                                                                \
+  __extension__({                                                                       \
+    auto&& menshen_result = (__VA_ARGS__);                                              \
     if (!menshen_result) return tl::make_unexpected(std::move(menshen_result).error()); \
-    std::move(menshen_result).value();                                         \
+    std::move(menshen_result).value();                                                  \
   })
 
 // The same for Result<void>.
-#define MENSHEN_CHECK(...)                                                      \
-  do {                                                                          \
-    auto&& menshen_result = (__VA_ARGS__);                                      \
+#define MENSHEN_CHECK(...)                                                              \
+  do {                                                                                  \
+    auto&& menshen_result = (__VA_ARGS__);                                              \
     if (!menshen_result) return tl::make_unexpected(std::move(menshen_result).error()); \
   } while (false)

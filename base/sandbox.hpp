@@ -15,7 +15,7 @@ struct SandboxPlan {
   std::vector<int> keep_capabilities;  // CAP_* numbers kept after the switch, in this process only
   std::vector<std::filesystem::path> read_only;   // Landlock: trees that may be read
   std::vector<std::filesystem::path> read_write;  // Landlock: trees that may be written
-  bool network = false;                // may still make sockets other than Unix ones
+  bool network = false;                           // may still make sockets other than Unix ones
 };
 
 // Sets no_new_privs, switches user, drops capabilities (bounding set too), then Landlock, then a seccomp filter

@@ -23,12 +23,12 @@ enum class SettingType : unsigned char { integer, boolean, text, choice, path, l
 struct SettingDefinition {
   std::string_view key;  // "section.name"
   SettingType type = SettingType::text;
-  std::string_view fallback;          // the default, as the file would have it (list: comma separated)
-  std::int64_t min = 0;               // integer
-  std::int64_t max = 0;               // integer
+  std::string_view fallback;  // the default, as the file would have it (list: comma separated)
+  std::int64_t min = 0;       // integer
+  std::int64_t max = 0;       // integer
   std::vector<std::string_view> choices;  // choice
-  bool reloadable = false;            // takes effect on SIGHUP
-  Text help;                          // one sentence, with the unit
+  bool reloadable = false;                // takes effect on SIGHUP
+  Text help;                              // one sentence, with the unit
 };
 
 class Settings {
@@ -37,7 +37,8 @@ class Settings {
   [[nodiscard]] static Settings defaults(std::span<const SettingDefinition> table);
   // Unknown key, wrong type, out of range: one diagnostic each; nothing is returned then.
   [[nodiscard]] static std::optional<Settings> parse(std::span<const SettingDefinition> table,
-                                                     std::string_view source, Diagnostics& diagnostics);
+                                                     std::string_view source,
+                                                     Diagnostics& diagnostics);
 
   // A key that is not in the table, or of another type, is a programmer's error (assert).
   [[nodiscard]] std::int64_t integer(std::string_view key) const;

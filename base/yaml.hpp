@@ -4,10 +4,12 @@
 // alias, tag or merge key; a key twice in one map is an error. A scalar keeps its text and whether it was
 // quoted: `yes` is the text "yes", `010` the text "010"; the reader of the value decides, with the helpers
 // below, and an unquoted 010 is not a number (octal in YAML 1.1, ten in 1.2: an error in either reading).
-// Limits: yaml_bytes_max, yaml_depth_max; beyond them a diagnostic, never a crash.
+// Limits: yaml_bytes_max, yaml_depth_max, yaml_nodes_max; beyond them a diagnostic, never a crash.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +22,8 @@ namespace menshen::yaml {
 
 inline constexpr std::size_t yaml_bytes_max = 64U << 20U;
 inline constexpr std::size_t yaml_depth_max = 64;
+inline constexpr std::size_t yaml_nodes_max =
+    4U << 20U;  // an empty item costs one byte there, a node here
 
 class Node {
  public:
@@ -27,11 +31,11 @@ class Node {
   struct Entry;
 
   Kind kind = Kind::null;
-  bool quoted = false;    // scalar: written in quotes or as a block
-  std::string text;       // scalar
+  bool quoted = false;         // scalar: written in quotes or as a block
+  std::string text;            // scalar
   std::vector<Node> items;     // sequence
   std::vector<Entry> entries;  // map, in the order of the file
-  SourceRange range;           // of the scalar, or the place where the collection begins
+  SourceRange range;           // of the scalar (quotes too), or of a collection's first character
 
   [[nodiscard]] bool is_map() const { return kind == Kind::map; }
   [[nodiscard]] bool is_sequence() const { return kind == Kind::sequence; }
@@ -51,12 +55,14 @@ struct Node::Entry {
 
 // Typed reading. Each adds one diagnostic (code "wrong-type" or "out-of-range") and returns nothing on failure.
 [[nodiscard]] std::optional<std::string> as_string(const Node&, Diagnostics&);
-[[nodiscard]] std::optional<std::int64_t> as_integer(const Node&, std::int64_t min, std::int64_t max, Diagnostics&);
+[[nodiscard]] std::optional<std::int64_t> as_integer(const Node&, std::int64_t min,
+                                                     std::int64_t max, Diagnostics&);
 [[nodiscard]] std::optional<bool> as_bool(const Node&, Diagnostics&);  // true, false; nothing else
 // A scalar or a sequence of scalars as a list.
 [[nodiscard]] std::optional<std::vector<const Node*>> as_list(const Node&, Diagnostics&);
 
 // One error "unknown-key" for each key of the map that is not allowed, with the nearest allowed one as a hint.
-void reject_unknown_keys(const Node& map, std::initializer_list<std::string_view> allowed, Diagnostics&);
+void reject_unknown_keys(const Node& map, std::initializer_list<std::string_view> allowed,
+                         Diagnostics&);
 
 }  // namespace menshen::yaml
