@@ -1,8 +1,10 @@
-// Messages between the daemons: Unix sockets of SOCK_SEQPACKET, so the kernel keeps message boundaries, and
-// the peer's credentials come from the kernel (SO_PEERCRED), not from the peer.
+// Messages between the daemons: Unix sockets of SOCK_SEQPACKET, so the kernel keeps message boundaries,
+// and the peer's credentials come from the kernel (SO_PEERCRED), not from the peer.
 //
-// One message is at most message_bytes_max; a longer one is refused by the sender (ErrorCode::limit) and, from a
-// hostile peer, closes the connection. Not thread-safe: one owner per Channel.
+// One message is 1 to message_bytes_max bytes: a longer one is refused by the sender (ErrorCode::limit),
+// an empty one too (ErrorCode::invalid); from a hostile peer a longer one closes the connection (receive
+// says ErrorCode::limit once, then nothing) and an empty one reads as its end. Not thread-safe: one owner
+// per Channel.
 #pragma once
 
 #include <sys/types.h>
@@ -33,10 +35,12 @@ class Channel {
   [[nodiscard]] static Result<Channel> connect(const std::filesystem::path& path);
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // Blocks while the peer's buffer is full, at most `timeout` (ErrorCode::unavailable then, or if it has gone).
+  // Blocks while the peer's buffer is full, at most `timeout` (ErrorCode::unavailable then, or if it has
+  // gone).
   [[nodiscard]] Result<void> send(Bytes message,
                                   std::chrono::milliseconds timeout = std::chrono::seconds(10));
-  // The next message; nothing when the peer closed or died (a reset too); ErrorCode::unavailable after `timeout`.
+  // The next message; nothing when the peer closed or died (a reset too); ErrorCode::unavailable after
+  // `timeout`.
   [[nodiscard]] Result<std::optional<std::string>> receive(
       std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
@@ -57,13 +61,17 @@ class Listener {
   [[nodiscard]] Result<std::optional<Channel>> accept();
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   Listener(Listener&&) noexcept = default;
-  Listener& operator=(Listener&&) noexcept = default;
+  Listener& operator=(Listener&& other) noexcept;
   ~Listener();  // removes the socket file
 
  private:
-  Listener(UniqueFd fd, std::filesystem::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Listener(UniqueFd fd, std::filesystem::path path, ino_t inode)
+      : fd_(std::move(fd)), path_(std::move(path)), inode_(inode) {}
+  void remove_file() noexcept;
+
   UniqueFd fd_;
   std::filesystem::path path_;
+  ino_t inode_ = 0;
 };
 
 }  // namespace menshen
