@@ -1,15 +1,15 @@
 // The policy module's front door: text in, Policy or every mistake out.
 //
-//   auto loaded = policy::load("policy.yaml", source, {.today = policy::today(system_clock())});
+//   auto loaded = load("policy.yaml", source, {.today = today(system_clock())});
 //   if (!loaded.policy) fmt::print(stderr, "{}", loaded.diagnostics.render(lang));
-//   policy::nft::auto kernel = MENSHEN_TRY(policy::nft::NftKernel::open());
-//   auto live = MENSHEN_TRY(kernel->read_back());
-//   auto want = policy::nft::lower(*loaded.policy, {.generation =
-//   policy::nft::next_generation(live), ...}); MENSHEN_CHECK(kernel->commit(want)); compare(want,
-//   MENSHEN_TRY(kernel->read_back()));   // empty: the kernel holds what was wanted
+//   auto kernel = MENSHEN_TRY(nft::NftKernel::open());
+//   auto live = MENSHEN_TRY(kernel->read_back("menshen"));
+//   auto want = nft::lower(*loaded.policy, {.generation = nft::next_generation(live)});
+//   MENSHEN_CHECK(kernel->commit(want));
+//   nft::compare(want, MENSHEN_TRY(kernel->read_back("menshen")));  // empty: it holds what we want
 //
-// Then: policy/nft/kernel.hpp (commit, read back, counters), policy/nft/nflog.hpp (dropped
-// packets), policy/model/explain.hpp, policy/model/change.hpp.
+// Then: nft/kernel.hpp (commit, read back, counters), nft/nflog.hpp (dropped packets),
+// model/explain.hpp (which line decides), model/change.hpp (what another policy would change).
 #pragma once
 
 #include <optional>
