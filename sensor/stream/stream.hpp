@@ -14,8 +14,8 @@
 // moves offset 0 as long as no data came; the SYN/ACK's acknowledgement decides between them. A
 // segment outside the window that the receiver has ever offered is stream_invalid (only where both
 // SYNs were seen). RST ends both directions if its number is exactly the next expected; other
-// resets are ignored (RFC 5961 3.2). Data after the end is stream_invalid. The urgent pointer is
-// ignored: urgent bytes are data.
+// resets are ignored (RFC 5961 3.2). Data after the end, and data without the ACK flag, is
+// stream_invalid. The urgent pointer is ignored: urgent bytes are data.
 //
 // Holes: a hole is given up (on_gap) when the receiver has acknowledged it, when the flow ends
 // (passive), or, in passive mode, when a memory limit is reached. Data for a hole given up is
@@ -38,8 +38,10 @@ struct StreamOptions {
   SensorMode mode = SensorMode::passive;
   // Bytes of each direction that are handed over; what follows passes uninspected (counted).
   std::uint64_t stream_depth = 1U << 20U;
-  // Out-of-order bytes and bytes in flight of one direction. At the limit, inline: the packet is
-  // dropped with stream_memory (its sender repeats it). Passive: the oldest hole is given up.
+  // Out-of-order bytes and bytes in flight of one direction. At the limit, inline: an out-of-order
+  // packet is dropped with stream_memory (its sender repeats it). Passive: the oldest hole is given
+  // up. Data in order is always handed over, but not kept while in flight: inline, what repeats such
+  // bytes before they are acknowledged is dropped with stream_memory, for it cannot be compared.
   std::uint64_t flow_bytes_max = 1U << 20U;
   // The same over all flows. At the limit: the same.
   std::uint64_t memory_max = 256U << 20U;
@@ -60,8 +62,10 @@ struct StreamCounters {
   std::uint64_t memory = 0;         // bytes held now, all flows
 };
 
-// Told in stream order. A verdict is returned through the packet. On the end of a flow, `packet` is
-// a record of length 0 that stands for it.
+// Told in stream order. A verdict is returned through the packet, which may run the other way: an
+// acknowledgement that gives up a hole lets the bytes behind it follow. On the end of a flow, `packet`
+// is a record of length 0 that stands for it. After both on_close, on_data from offset 0 again means
+// that the same ports began a new connection within the flow.
 class StreamObserver {
  public:
   virtual ~StreamObserver() = default;

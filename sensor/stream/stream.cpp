@@ -1,0 +1,458 @@
+#include "sensor/stream/stream.hpp"
+
+#include <algorithm>
+
+#include "sensor/packet/decode.hpp"
+#include "sensor/stream/half_stream.hpp"
+
+namespace menshen::sensor {
+
+namespace {
+
+constexpr std::uint8_t window_shift_max = 14;  // RFC 7323 2.3
+// An acknowledgement further ahead than TCP's largest window is noise.
+constexpr std::int64_t ack_ahead_max = std::int64_t{1} << 30U;
+
+struct StreamSlot final : FlowSlot {
+  std::array<HalfStream, 2> halves;
+  bool handshake = false;  // a SYN/ACK answered a SYN
+  bool reset = false;
+  bool released = false;  // encrypted: nothing more is kept
+  bool restart_asked = false;
+  std::uint32_t restart_base = 0;
+
+  HalfStream& half(Direction d) noexcept { return halves[static_cast<std::size_t>(d)]; }
+};
+
+struct SynOptions {
+  std::uint8_t window_shift = 0;
+  bool scaled = false;
+};
+
+SynOptions syn_options(Bytes options) noexcept {
+  SynOptions found;
+  ByteReader reader(options);
+  while (!reader.empty()) {
+    const std::uint8_t kind = reader.u8();
+    if (kind == 0) break;
+    if (kind == 1) continue;
+    const std::uint8_t length = reader.u8();
+    if (length < 2) break;
+    const Bytes value = reader.take(length - std::size_t{2});
+    if (!reader.ok()) break;
+    if (kind == 3 && value.size() == 1) {
+      found.window_shift = std::min(std::to_integer<std::uint8_t>(value[0]), window_shift_max);
+      found.scaled = true;
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+// The work on one packet (or on a flow's end).
+struct StreamWork {
+  StreamStage& stage;
+  const StreamOptions& options = stage.options_;
+  StreamCounters& counters = stage.counters_;
+  Flow& flow;
+  StreamSlot& slot;
+  PacketMeta& packet;
+
+  [[nodiscard]] bool is_inline() const noexcept { return options.mode == SensorMode::inline_; }
+
+  void refuse(DropReason reason) const noexcept {
+    packet.verdict = std::max(packet.verdict, Verdict::drop);
+    packet.reason = reason;
+  }
+
+  void run() {
+    const Direction d = packet.direction;
+    const TcpHeader tcp = tcp_header(packet);
+    if ((packet.tcp_flags & tcp_rst) != 0) return reset(d, tcp);
+    if ((packet.tcp_flags & tcp_syn) != 0) {
+      synchronise(d, tcp);
+    } else if ((packet.tcp_flags & tcp_ack) == 0) {
+      return invalid();  // RFC 9293 3.10.7.4: dropped by every receiver
+    }
+    if (flow.encrypted && !slot.released) release();
+    learn_base(d, tcp);
+    if ((packet.tcp_flags & tcp_ack) != 0) acknowledge(d, tcp);
+    if (packet.payload_length != 0 && !packet.dropped()) segment(d, tcp);
+    if ((packet.tcp_flags & tcp_fin) != 0 && !packet.dropped()) finish(d, tcp);
+    track_state(d);
+  }
+
+  void invalid() {
+    ++counters.invalid;
+    refuse(DropReason::stream_invalid);
+  }
+
+  // SYN: offset 0 is the next number. Only while nothing was handed over may it move.
+  void synchronise(Direction d, const TcpHeader& tcp) {
+    HalfStream& half = slot.half(d);
+    HalfStream& peer = slot.half(reverse(d));
+    const bool answers = (packet.tcp_flags & tcp_ack) != 0;
+    const SynOptions syn = syn_options(tcp.options);
+    const std::uint32_t base = tcp.seq + 1;
+    if (answers && slot.restart_asked && tcp.ack == slot.restart_base) return restart(d, tcp, syn);
+    if (!half.untouched() || slot.reset || half.closed) {
+      if (!answers && base != half.base) {
+        slot.restart_asked = true;
+        slot.restart_base = base;
+      }
+      return;
+    }
+    half.base = base;
+    half.base_known = half.syn_seen = true;
+    half.window_shift = syn.window_shift;
+    if (!answers) return;
+    slot.handshake = true;
+    // Both ends scale or none does (RFC 7323 2.2).
+    if (!syn.scaled) peer.window_shift = 0;
+    if (peer.untouched()) {
+      peer.base = tcp.ack;
+      peer.base_known = true;
+    }
+  }
+
+  // The responder has accepted a second SYN on the same ports: its old connection was gone.
+  void restart(Direction d, const TcpHeader& tcp, const SynOptions& syn) {
+    close(d, &packet);
+    close(reverse(d), &packet);
+    const std::uint32_t base = slot.restart_base;
+    forget();
+    slot.halves = {};
+    slot.handshake = true;
+    slot.reset = slot.restart_asked = slot.released = false;
+    flow.encrypted = false;
+    flow.established = false;
+    flow.state = FlowState::fresh;
+    HalfStream& half = slot.half(d);
+    half.base = tcp.seq + 1;
+    half.base_known = half.syn_seen = true;
+    half.window_shift = syn.window_shift;
+    HalfStream& peer = slot.half(reverse(d));
+    peer.base = base;
+    peer.base_known =
+        true;  // its window scale is not known: no window check (syn_seen stays false)
+  }
+
+  void learn_base(Direction d, const TcpHeader& tcp) {
+    HalfStream& half = slot.half(d);
+    if (half.base_known) return;
+    half.base = tcp.seq;
+    half.base_known = true;
+  }
+
+  void reset(Direction d, const TcpHeader& tcp) {
+    HalfStream& half = slot.half(d);
+    HalfStream& peer = slot.half(reverse(d));
+    if (slot.reset) return;
+    bool exact = false;
+    if (half.base_known) {
+      const auto expected = half.next + (half.fin && half.next >= *half.fin ? 1U : 0U);
+      const std::int64_t at = half.offset_of(tcp.seq);
+      exact =
+          at == static_cast<std::int64_t>(expected) || at == static_cast<std::int64_t>(half.next);
+    }
+    // The answer to a SYN: no number of its own, but it acknowledges the SYN.
+    if (!exact && !half.syn_seen && peer.base_known && (packet.tcp_flags & tcp_ack) != 0) {
+      exact = tcp.ack == peer.base + static_cast<std::uint32_t>(peer.next);
+    }
+    if (!exact) {
+      ++counters.invalid;
+      return;
+    }
+    slot.reset = true;
+    flow.state = FlowState::closed;
+    close(d, &packet);
+    close(reverse(d), &packet);
+    forget();
+  }
+
+  // What d's packet says of the other direction: bytes that have arrived there, and room for more.
+  void acknowledge(Direction d, const TcpHeader& tcp) {
+    HalfStream& peer = slot.half(reverse(d));
+    if (!peer.base_known) {
+      peer.base = tcp.ack;
+      peer.base_known = true;
+    }
+    const std::int64_t at = peer.offset_of(tcp.ack);
+    if (at < 0 || at > static_cast<std::int64_t>(peer.next) + ack_ahead_max) return;
+    const auto acked = static_cast<std::uint64_t>(at);
+    const bool syn = (packet.tcp_flags & tcp_syn) != 0;
+    const std::uint64_t window = std::uint64_t{tcp.window}
+                                 << (syn ? 0U : slot.half(d).window_shift);
+    peer.window_edge = std::max(peer.window_edge, acked + window);
+    if (acked <= peer.acked) return;
+    peer.acked = acked;
+    account(peer, [&] { peer.flight.trim(std::min(acked, peer.next)); });
+    while (!peer.pending.empty() && peer.pending.begin() <= peer.acked) {
+      give_up_hole(reverse(d));
+      drain(reverse(d));
+    }
+    // The FIN was acknowledged, but bytes before it were never seen.
+    if (peer.fin && acked > *peer.fin && peer.pending.empty() && peer.next < *peer.fin) {
+      give_up(reverse(d), *peer.fin);
+    }
+  }
+
+  void segment(Direction d, const TcpHeader& tcp) {
+    HalfStream& half = slot.half(d);
+    Bytes bytes = packet.payload();
+    std::int64_t at = half.offset_of(tcp.seq);
+    if ((packet.tcp_flags & tcp_syn) != 0) ++at;
+    if (at < 0) {
+      const auto before = static_cast<std::uint64_t>(-at);
+      if (before >= bytes.size()) return;
+      bytes = bytes.subspan(before);
+      at = 0;
+    }
+    const auto begin = static_cast<std::uint64_t>(at);
+    if (slot.released || half.depth_reached) return skip(half, begin + bytes.size());
+    if (slot.reset) return invalid();
+    if (slot.halves[0].syn_seen && slot.halves[1].syn_seen && half.window_edge != 0 &&
+        begin > half.window_edge + 1) {
+      return invalid();
+    }
+    if (half.fin && begin + bytes.size() > *half.fin && half.next >= *half.fin) return invalid();
+    if (begin < half.next && !repeat(half, begin, bytes)) return;
+    const std::uint64_t fresh = std::max(begin, half.next);
+    if (fresh >= begin + bytes.size()) return;
+    arrive(d, fresh, bytes.subspan(fresh - begin));
+  }
+
+  // Not inspected any more: only follows the numbers.
+  static void skip(HalfStream& half, std::uint64_t end) noexcept {
+    half.next = std::max(half.next, end);
+  }
+
+  // Bytes below `next` came again. False: the packet is refused.
+  bool repeat(HalfStream& half, std::uint64_t begin, Bytes bytes) {
+    const std::uint64_t end = std::min(begin + bytes.size(), half.next);
+    const Bytes old = bytes.first(end - begin);
+    counters.retransmitted_bytes += old.size();
+    if (begin < half.gap_end && end > half.gap_begin) {
+      ++counters.invalid;
+      refuse(DropReason::stream_invalid);
+      return !is_inline();
+    }
+    if (!half.flight.agrees(begin, old)) {
+      ++counters.overlaps;
+      refuse(DropReason::stream_overlap);
+      return !is_inline();
+    }
+    // In flight, but no longer known: it cannot be told whether it is the same.
+    if (half.unverified && is_inline() && end > half.acked && begin < half.flight.begin()) {
+      ++counters.memory_limit;
+      refuse(DropReason::stream_memory);
+      return false;
+    }
+    return true;
+  }
+
+  // New bytes at `offset` >= next.
+  void arrive(Direction d, std::uint64_t offset, Bytes bytes) {
+    HalfStream& half = slot.half(d);
+    if (half.pending.empty() && offset == half.next) return deliver(d, bytes);
+    if (!half.pending.agrees(offset, bytes)) {
+      ++counters.overlaps;
+      refuse(DropReason::stream_overlap);
+      if (is_inline()) return;
+    } else if (offset == half.next) {
+      deliver(d, bytes);
+      return drain(d);
+    }
+    if (!has_room(half, bytes.size())) {
+      ++counters.memory_limit;
+      if (is_inline() && offset != half.next) return refuse(DropReason::stream_memory);
+      while (!half.pending.empty() && !half.closed && half.pending.begin() <= offset) {
+        give_up_hole(d);
+        drain(d);
+      }
+      // What is still before `offset` has no room to wait for.
+      if (half.next < offset) give_up(d, offset);
+      if (half.closed || half.next >= offset + bytes.size()) return;
+      bytes = bytes.subspan(half.next - offset);
+      deliver(d, bytes);
+      return drain(d);
+    }
+    account(half, [&] { half.pending.insert(offset, bytes); });
+    if (half.acked >= half.pending.begin() && half.next < half.pending.begin()) give_up_hole(d);
+    drain(d);
+  }
+
+  [[nodiscard]] bool has_room(const HalfStream& half, std::size_t bytes) const noexcept {
+    const std::size_t more = bytes + PendingBytes::segment_overhead;
+    return half.memory() + more <= options.flow_bytes_max &&
+           counters.memory + more <= options.memory_max;
+  }
+
+  template <class Change>
+  void account(HalfStream& half, Change change) {
+    const std::size_t before = half.memory();
+    change();
+    counters.memory += half.memory();
+    counters.memory -= before;
+  }
+
+  // Hands `bytes` over as the next ones.
+  void deliver(Direction d, Bytes bytes) {
+    HalfStream& half = slot.half(d);
+    if (half.closed) return skip(half, half.next + bytes.size());
+    const std::uint64_t left = options.stream_depth - std::min(options.stream_depth, half.next);
+    const bool deep = bytes.size() >= left;
+    const Bytes shown = deep ? bytes.first(left) : bytes;
+    const std::uint64_t offset = half.next;
+    half.next += bytes.size();
+    counters.bytes += shown.size();
+    account(half, [&] { keep_in_flight(half, offset, bytes); });
+    if (!shown.empty()) stage.observer_->on_data(flow, d, shown, offset, packet);
+    if (deep && !half.depth_reached) {
+      half.depth_reached = true;
+      ++counters.depth_reached;
+      close(d, &packet);
+      account(half, [&] {
+        half.pending.clear();
+        half.flight.restart(half.next);
+      });
+    }
+    if (flow.encrypted && !slot.released) release();
+  }
+
+  void keep_in_flight(HalfStream& half, std::uint64_t offset, Bytes bytes) {
+    const std::uint64_t end = offset + bytes.size();
+    if (half.acked >= end) return half.flight.restart(end);
+    const bool room = half.memory() + bytes.size() <= options.flow_bytes_max &&
+                      counters.memory + bytes.size() <= options.memory_max;
+    if (!room) {
+      half.unverified = true;
+      return half.flight.restart(end);
+    }
+    if (half.flight.size() == 0) half.flight.restart(offset);
+    half.flight.append(bytes);
+  }
+
+  // Hands over what has become contiguous.
+  void drain(Direction d) {
+    HalfStream& half = slot.half(d);
+    for (;;) {
+      std::optional<PendingBytes::Run> run;
+      account(half, [&] { run = half.pending.take(half.next); });
+      if (!run) return;
+      deliver(d, run->view());
+    }
+  }
+
+  // Not when nothing is pending.
+  void give_up_hole(Direction d) {
+    HalfStream& half = slot.half(d);
+    if (half.pending.begin() > half.next) give_up(d, half.pending.begin());
+  }
+
+  void give_up(Direction d, std::uint64_t end) {
+    HalfStream& half = slot.half(d);
+    const std::uint64_t length = end - half.next;
+    half.gap_begin = half.next;
+    half.gap_end = half.next = end;
+    account(half, [&] { half.flight.restart(end); });
+    ++counters.gaps;
+    counters.gap_bytes += length;
+    if (!half.closed) stage.observer_->on_gap(flow, d, length, packet);
+  }
+
+  void finish(Direction d, const TcpHeader& tcp) {
+    HalfStream& half = slot.half(d);
+    const std::int64_t at = half.offset_of(tcp.seq) + packet.payload_length;
+    if (at < static_cast<std::int64_t>(half.next)) return;
+    if (!half.fin) half.fin = static_cast<std::uint64_t>(at);
+  }
+
+  void close(Direction d, PacketMeta* with) {
+    HalfStream& half = slot.half(d);
+    if (half.closed) return;
+    half.closed = true;
+    stage.observer_->on_close(flow, d, with);
+  }
+
+  void track_state(Direction d) {
+    if (flow.state == FlowState::fresh) {
+      const bool answered = slot.handshake && d == Direction::to_server &&
+                            (packet.tcp_flags & (tcp_ack | tcp_syn)) == tcp_ack;
+      if (answered || flow.midstream) {
+        flow.state = FlowState::established;
+        flow.established = true;
+      }
+    }
+    const auto ended = [](const HalfStream& half) { return half.fin && half.next >= *half.fin; };
+    for (const Direction side : {d, reverse(d)}) {
+      if (ended(slot.half(side))) close(side, &packet);
+    }
+    if (ended(slot.halves[0]) && ended(slot.halves[1])) flow.state = FlowState::closed;
+  }
+
+  // Nothing is kept any more.
+  void forget() {
+    for (HalfStream& half : slot.halves) {
+      account(half, [&] {
+        half.pending.clear();
+        half.flight.restart(half.next);
+      });
+    }
+  }
+
+  void release() {
+    slot.released = true;
+    forget();
+  }
+};
+
+StreamStage::StreamStage(const StreamOptions& options, StreamObserver& observer)
+    : options_(options), observer_(&observer) {}
+
+void StreamStage::process(PacketMeta& packet) {
+  if (packet.flow == nullptr || packet.proto != IpProto::tcp || packet.transport_offset == 0 ||
+      packet.dropped()) {
+    return;
+  }
+  Flow& flow = *packet.flow;
+  if (flow.midstream && !options_.midstream) return;
+  if (flow.stream == nullptr) flow.stream = std::make_unique<StreamSlot>();
+  StreamWork{.stage = *this,
+             .flow = flow,
+             .slot = static_cast<StreamSlot&>(*flow.stream),
+             .packet = packet}
+      .run();
+}
+
+void StreamStage::end(Flow& flow) {
+  if (flow.stream == nullptr) return;
+  PacketMeta stand_in;
+  stand_in.flow = &flow;
+  stand_in.time = flow.last;
+  stand_in.proto = IpProto::tcp;
+  stand_in.ip_version = flow.tuple.src.is_v4() ? 4 : 6;
+  StreamWork work{.stage = *this,
+                  .flow = flow,
+                  .slot = static_cast<StreamSlot&>(*flow.stream),
+                  .packet = stand_in};
+  for (const Direction d : {Direction::to_server, Direction::to_client}) {
+    HalfStream& half = work.slot.half(d);
+    stand_in.direction = d;
+    // Inline, what waits behind a hole never reached its receiver.
+    while (options_.mode == SensorMode::passive && !half.pending.empty() && !half.closed) {
+      work.give_up_hole(d);
+      work.drain(d);
+    }
+    work.close(d, nullptr);
+  }
+  work.forget();
+}
+
+std::uint64_t stream_offset(const Flow& flow, Direction direction) noexcept {
+  if (flow.stream == nullptr) return 0;
+  return static_cast<StreamSlot&>(*flow.stream).half(direction).next;
+}
+
+}  // namespace menshen::sensor
