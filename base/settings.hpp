@@ -1,10 +1,12 @@
-// Settings are a table: {key, type, default, range, reloadable, help}. From the one table come parsing, range
-// errors with their place, the commented default file and the reference page.
+// Settings are a table: {key, type, default, range, reloadable, help}. From the one table come parsing,
+// range errors with their place, the commented default file and the reference page.
 //
 // The file is strict YAML, two levels: `audit: {checkpoint_seconds: 1}` sets "audit.checkpoint_seconds".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,6 +20,10 @@
 
 namespace menshen {
 
+inline constexpr std::size_t setting_text_bytes_max = 4096;  // text, choice, path, item of a list
+inline constexpr std::size_t setting_items_max = 1024;       // list
+
+// Texts hold no control characters; a path is absolute, or empty where its default is empty.
 enum class SettingType : unsigned char { integer, boolean, text, choice, path, list };
 
 struct SettingDefinition {
@@ -48,6 +54,9 @@ class Settings {
 
  private:
   using Value = std::variant<std::int64_t, bool, std::string, std::vector<std::string>>;
+  template <class T>
+  [[nodiscard]] const T& get(std::string_view key) const;
+
   std::map<std::string, Value, std::less<>> values_;
 };
 
