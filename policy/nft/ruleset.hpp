@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -18,7 +19,6 @@ namespace menshen::policy::nft {
 enum class Reason : std::uint8_t {
   allowed,              // passed without inspection
   inspected,            // handed to the sensor
-  same_domain,          // first packets of flows inside one domain (then counted as allowed)
   denied_line,          // a deny line
   denied_default,       // no line allows it
   spoofed,              // source address of a domain, by an interface that is not the domain's
@@ -40,6 +40,11 @@ enum class FieldType : std::uint8_t {
   interface,  // 16 bytes, zero padded
   ct_state,   // 32 bits, host order
 };
+
+// Bytes of a field within a key.
+[[nodiscard]] constexpr std::size_t padded_bytes(FieldType type) {
+  return type == FieldType::ipv6 || type == FieldType::interface ? 16 : 4;
+}
 
 enum class DataType : std::uint8_t { none, id, verdict };
 
