@@ -4,6 +4,8 @@ from appliance import DEMO_POLICY
 from lab import wait_until
 from scenario import NO_ANSWER, Scenario, Traffic, main
 
+CURL_TOO_SLOW = 28  # its exit status when nothing came for --speed-time seconds
+
 MISTAKES = """\
 domains:
   finance: {title: F, networks: [10.10.0.0/16], interfaces: [fin0]}
@@ -46,10 +48,15 @@ class Policy(Scenario):
         none = self.lab.root / "none.yaml"
         text = DEMO_POLICY.read_text()
         none.write_text(text[:text.index("\nflows:")] + "\nflows: []\n")
-        listener = self.lab.start("portal", ["nc", "-l", "-k", "8443"], ready=lambda: self.lab.listening("portal", 8443))
-        self.assertTrue(listener.running())
-        self.assertEqual(self.get(), "200")
+        served, arrived = self.portal.dir / "www" / "endless.bin", self.lab.root / "arrived.bin"
+        with served.open("wb") as file:
+            file.truncate(1 << 30)
+        download = self.lab.start("finance", ["curl", "-s", "--limit-rate", "4M", "--speed-limit", "1", "--speed-time", "3",
+                                              "-o", arrived, f"{self.url}/endless.bin"],
+                                  ready=lambda: arrived.exists() and arrived.stat().st_size > 0)
         self.apply(none)
+        self.assertEqual(download.popen.wait(60), CURL_TOO_SLOW)
+        self.assertLess(arrived.stat().st_size, served.stat().st_size)
         self.assertEqual(self.get(), NO_ANSWER)
 
     def test_drift_is_noticed_and_mended(self):
