@@ -13,7 +13,6 @@ the product; readiness is a notify socket or a condition with a deadline, never 
 Not thread-safe. Everything raises LabError with a sentence for a person.
 """
 import contextlib
-import ctypes
 import os
 import pathlib
 import select
@@ -50,12 +49,8 @@ HOSTS = (
     Host("outside", "out0", "203.0.113", 24, "2001:db8:1", 48),
 )
 
-_libc = ctypes.CDLL(None, use_errno=True)
-PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent():
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+# What is started dies with this program, even if that is killed.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 
 def wait_until(condition, what, seconds=READY_SECONDS, every=0.02):
@@ -179,8 +174,8 @@ class Lab:
     # ---- the network -------------------------------------------------------------------------------------------
 
     def _hold(self, name):
-        holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, start_new_session=True, preexec_fn=_die_with_parent)
+        holder = subprocess.Popen([*DIE_WITH_PARENT, "unshare", "--net", "sh", "-c", "echo; exec sleep infinity"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
         self._holders[name] = holder
         if holder.stdout.readline() != b"\n":
             raise LabError("cannot make a network namespace (unshare --net failed)")
@@ -241,8 +236,8 @@ class Lab:
             os.chmod(path, 0o666)  # a daemon that has given up root still reports
             environment["NOTIFY_SOCKET"] = str(path)
         with log.open("ab") as out:
-            popen = subprocess.Popen(self.inside(name, argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                     env=environment, start_new_session=True, preexec_fn=_die_with_parent)
+            popen = subprocess.Popen([*DIE_WITH_PARENT, *self.inside(name, argv)], stdin=subprocess.DEVNULL, stdout=out,
+                                     stderr=out, env=environment, start_new_session=True)
         process = Process(label, popen, log, sock)
         self.processes.append(process)
         if notify:
