@@ -1,0 +1,321 @@
+#include "sensor/detect/content_match.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "sensor/detect/transform.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+constexpr std::size_t npos = std::string_view::npos;
+
+constexpr unsigned char fold(unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c + 32) : c; }
+
+bool equal_folded(const char* text, std::string_view lower) {
+  for (std::size_t i = 0; i < lower.size(); ++i) {
+    if (fold(static_cast<unsigned char>(text[i])) != static_cast<unsigned char>(lower[i])) return false;
+  }
+  return true;
+}
+
+std::size_t find_folded(std::string_view text, std::string_view lower) {
+  const unsigned char first = static_cast<unsigned char>(lower.front());
+  const bool letter = first >= 'a' && first <= 'z';
+  for (std::size_t i = 0; i + lower.size() <= text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const bool begins = c == first || (letter && c + 32 == first);
+    if (begins && equal_folded(text.data() + i, lower)) return i;
+  }
+  return npos;
+}
+
+class Matcher {
+ public:
+  Matcher(const BufferView& buffer, MatchScratch& scratch) : buffer_(buffer), scratch_(scratch) {}
+
+  bool run(const std::vector<Test>& tests) { return from(tests, 0, 0); }
+
+ private:
+  // Whether the tests from `index` on hold, the last match having ended at `end`.
+  bool from(const std::vector<Test>& tests, std::size_t index, std::size_t end) {
+    for (; index < tests.size(); ++index) {
+      if (++steps_ > inspection_steps_max) {
+        if (steps_ == inspection_steps_max + 1) ++scratch_.limit_hits;
+        give_up_ = true;
+        return false;
+      }
+      const Test& test = tests[index];
+      if (const auto* content = std::get_if<Content>(&test.what)) {
+        if (content->negated) {
+          if (find(*content, end, 0) != npos) return false;
+          continue;
+        }
+        if (test.relative_next) return try_places(tests, index, *content, end);
+        const std::size_t place = find(*content, end, 0);
+        if (place == npos) return false;
+        end = place + content->pattern.size();
+        continue;
+      }
+      if (const auto* regex = std::get_if<RegexTest>(&test.what)) {
+        if (test.relative_next && !regex->negated) return try_expressions(tests, index, *regex, end);
+        const auto match = expression(*regex, end, 0);
+        if (match.has_value() == regex->negated) return false;
+        if (match) end = match->second;
+        continue;
+      }
+      if (!single(test, end)) return false;
+    }
+    return true;
+  }
+
+  bool try_places(const std::vector<Test>& tests, std::size_t index, const Content& content, std::size_t end) {
+    for (std::size_t start = 0;;) {
+      const std::size_t place = find(content, end, start);
+      if (place == npos) return false;
+      if (from(tests, index + 1, place + content.pattern.size())) return true;
+      if (give_up_) return false;
+      start = place + 1;
+    }
+  }
+
+  bool try_expressions(const std::vector<Test>& tests, std::size_t index, const RegexTest& regex, std::size_t end) {
+    for (std::size_t start = 0;;) {
+      const auto match = expression(regex, end, start);
+      if (!match) return false;
+      if (from(tests, index + 1, match->second)) return true;
+      if (give_up_ || ++steps_ > inspection_steps_max) return false;
+      start = match->first + 1 - (regex.relative ? end : 0);
+    }
+  }
+
+  // Where in the buffer; `start` counts from where the search begins.
+  std::optional<std::pair<std::size_t, std::size_t>> expression(const RegexTest& regex, std::size_t end,
+                                                                std::size_t start) {
+    const std::size_t base = regex.relative ? end : 0;
+    auto match = regex.regex->find(buffer_.bytes.subspan(base), start, scratch_.regex);
+    if (match) match = std::pair{match->first + base, match->second + base};
+    return match;
+  }
+
+  [[nodiscard]] std::int64_t value(const Operand& operand) const {
+    if (operand.variable < 0) return operand.value;
+    return static_cast<std::int64_t>(
+        std::min<std::uint64_t>(scratch_.variables[static_cast<std::size_t>(operand.variable)], INT32_MAX));
+  }
+
+  // The first place at or after `start` that the content's modifiers allow.
+  std::size_t find(const Content& content, std::size_t end, std::size_t start) const {
+    const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
+    const auto length = static_cast<std::int64_t>(content.pattern.size());
+    std::int64_t first = 0;
+    std::int64_t last = size;  // the match ends at or before it
+    if (content.distance || content.within) {
+      const std::int64_t distance = content.distance ? value(*content.distance) : 0;
+      first = std::max<std::int64_t>(0, static_cast<std::int64_t>(end) + distance);
+      if (content.within) {
+        last = std::min(last, static_cast<std::int64_t>(end) + distance + value(*content.within));
+      }
+    } else {
+      const auto skipped = static_cast<std::int64_t>(buffer_.stream_offset);
+      const std::int64_t offset = content.offset ? value(*content.offset) : 0;
+      first = std::max<std::int64_t>(0, offset - skipped);
+      if (content.startswith) last = std::min(last, length - skipped);
+      if (content.depth) last = std::min(last, offset + value(*content.depth) - skipped);
+    }
+    if (content.endswith) {
+      first = std::max(first, size - length);
+      if (last < size) return npos;
+    }
+    first = std::max(first, static_cast<std::int64_t>(start));
+    if (first < 0 || last > size || first + length > last) return npos;
+    return find_pattern(as_text(buffer_.bytes), content, static_cast<std::size_t>(first),
+                        static_cast<std::size_t>(last));
+  }
+
+  // Tests with one answer; `end` moves where they say so.
+  bool single(const Test& test, std::size_t& end) {
+    return std::visit(
+        [&](const auto& what) {
+          using T = std::decay_t<decltype(what)>;
+          if constexpr (std::is_same_v<T, Content> || std::is_same_v<T, RegexTest>) {
+            return false;  // handled by from()
+          } else {
+            return holds(what, end);
+          }
+        },
+        test.what);
+  }
+
+  bool holds(const IsDataAt& at, std::size_t& end) const {
+    const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
+    const std::int64_t place = value(at.position);
+    const bool there = at.relative ? static_cast<std::int64_t>(end) + place <= size : place < size;
+    return there != at.negated;
+  }
+
+  bool holds(const SizeTest& size, std::size_t&) const { return size.size.contains(buffer_.bytes.size()); }
+  bool holds(const Absent& absent, std::size_t&) const { return absent.or_else; }  // the buffer is there
+
+  bool holds(const Entropy& entropy, std::size_t&) const {
+    const auto whole = buffer_.bytes;
+    if (entropy.offset >= whole.size()) return false;
+    const auto length = entropy.bytes == 0 ? whole.size() - entropy.offset
+                                           : std::min<std::size_t>(entropy.bytes, whole.size() - entropy.offset);
+    std::array<std::uint32_t, 256> counts{};
+    for (const std::byte b : whole.subspan(entropy.offset, length)) ++counts[std::to_integer<std::size_t>(b)];
+    double bits = 0;
+    for (const auto count : counts) {
+      if (count == 0) continue;
+      const double share = static_cast<double>(count) / static_cast<double>(length);
+      bits -= share * std::log2(share);
+    }
+    return entropy.thousandths.contains(static_cast<std::uint64_t>(bits * 1000));
+  }
+
+  // The number that `at` names and the place behind it.
+  std::optional<std::uint64_t> number(const NumberAt& at, std::size_t end, std::size_t& behind) const {
+    const std::int64_t place = (at.relative ? static_cast<std::int64_t>(end) : 0) + value(at.offset);
+    const std::int64_t bytes = value(at.bytes);
+    const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
+    const bool text = at.base != 0;
+    if (place < 0 || bytes < 0 || bytes > (text ? 23 : 8) || place > size) return std::nullopt;
+    // Digits may end before the wanted number of bytes does, at the buffer's end too.
+    if (!text && place + bytes > size) return std::nullopt;
+    const auto field = buffer_.bytes.subspan(static_cast<std::size_t>(place),
+                                             static_cast<std::size_t>(std::min(bytes, size - place)));
+    std::uint64_t result = 0;
+    behind = static_cast<std::size_t>(place) + field.size();
+    if (text) {
+      const auto digits = parse_digits(as_text(field), at.base);
+      if (!digits) return std::nullopt;
+      result = *digits;
+    } else {
+      for (std::size_t i = 0; i < field.size(); ++i) {
+        const auto byte = std::to_integer<std::uint64_t>(field[at.endian == Endian::big ? i : field.size() - 1 - i]);
+        result = result << 8U | byte;
+      }
+    }
+    if (at.bitmask != 0) result = (result & at.bitmask) >> static_cast<unsigned>(std::countr_zero(at.bitmask));
+    return result;
+  }
+
+  static std::optional<std::uint64_t> parse_digits(std::string_view text, unsigned base) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    if (base == 16 && (text.starts_with("0x") || text.starts_with("0X"))) text.remove_prefix(2);
+    std::uint64_t value = 0;
+    const auto [stop, error] =
+        std::from_chars(text.data(), text.data() + text.size(), value, static_cast<int>(base));
+    if (error != std::errc{}) return std::nullopt;
+    return value;
+  }
+
+  bool holds(const ByteTest& test, std::size_t& end) const {
+    std::size_t behind = 0;
+    const auto found = number(test.number, end, behind);
+    if (!found) return false;
+    const auto wanted = test.value.variable < 0
+                            ? static_cast<std::uint64_t>(test.value.value)
+                            : scratch_.variables[static_cast<std::size_t>(test.value.variable)];
+    bool answer = false;
+    switch (test.comparison) {
+      case Comparison::equal: answer = *found == wanted; break;
+      case Comparison::not_equal: answer = *found != wanted; break;
+      case Comparison::less: answer = *found < wanted; break;
+      case Comparison::less_equal: answer = *found <= wanted; break;
+      case Comparison::greater: answer = *found > wanted; break;
+      case Comparison::greater_equal: answer = *found >= wanted; break;
+      case Comparison::bit_and: answer = (*found & wanted) != 0; break;
+      case Comparison::bit_or: answer = (*found ^ wanted) != 0; break;
+    }
+    return answer != test.negated;
+  }
+
+  bool holds(const ByteJump& jump, std::size_t& end) const {
+    std::size_t behind = 0;
+    std::size_t here = end;
+    const auto found = number(jump.number, end, behind);
+    if (!found || *found > UINT32_MAX) return false;
+    std::uint64_t length = *found * jump.multiplier;
+    if (jump.align) length = (length + 3U) & ~std::uint64_t{3};
+    const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
+    std::int64_t target = static_cast<std::int64_t>(length) + value(jump.post_offset);
+    here = behind;
+    if (jump.from == ByteJump::From::here) target += static_cast<std::int64_t>(here);
+    if (jump.from == ByteJump::From::end) target += size;
+    if (target < 0 || target >= size) return false;
+    end = static_cast<std::size_t>(target);
+    return true;
+  }
+
+  bool holds(const ByteExtract& extract, std::size_t& end) {
+    std::size_t behind = 0;
+    const auto found = number(extract.number, end, behind);
+    if (!found) return false;
+    std::uint64_t result = *found * extract.multiplier;
+    if (extract.align != 0) result = (result + extract.align - 1) / extract.align * extract.align;
+    scratch_.variables[static_cast<std::size_t>(extract.variable)] = result;
+    end = behind;
+    return true;
+  }
+
+  bool holds(const ByteMath& math, std::size_t& end) {
+    std::size_t behind = 0;
+    const auto found = number(math.number, end, behind);
+    if (!found) return false;
+    const auto right = math.operand.variable < 0
+                           ? static_cast<std::uint64_t>(math.operand.value)
+                           : scratch_.variables[static_cast<std::size_t>(math.operand.variable)];
+    std::uint64_t result = *found;
+    switch (math.operation) {
+      case ByteMath::Operation::add: result += right; break;
+      case ByteMath::Operation::subtract: result -= right; break;
+      case ByteMath::Operation::multiply: result *= right; break;
+      case ByteMath::Operation::divide:
+        if (right == 0) return false;
+        result /= right;
+        break;
+      case ByteMath::Operation::shift_left: result = right < 64 ? result << right : 0; break;
+      case ByteMath::Operation::shift_right: result = right < 64 ? result >> right : 0; break;
+    }
+    scratch_.variables[static_cast<std::size_t>(math.variable)] = result;
+    end = behind;
+    return true;
+  }
+
+  bool holds(const Base64Decode& decode, std::size_t& end) {
+    const std::int64_t place = (decode.relative ? static_cast<std::int64_t>(end) : 0) + value(decode.offset);
+    if (place < 0 || place >= static_cast<std::int64_t>(buffer_.bytes.size())) return false;
+    auto input = buffer_.bytes.subspan(static_cast<std::size_t>(place));
+    if (decode.bytes != 0) input = input.first(std::min<std::size_t>(decode.bytes, input.size()));
+    std::string decoded;
+    decode_base64(input, 65'535, decoded);
+    if (decoded.empty()) return false;
+    return Matcher({as_bytes(decoded), 0}, scratch_).run(decode.tests);
+  }
+
+  BufferView buffer_;
+  MatchScratch& scratch_;
+  std::uint32_t steps_ = 0;
+  bool give_up_ = false;
+};
+
+}  // namespace
+
+std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from, std::size_t to) noexcept {
+  text = text.substr(0, to);
+  if (content.nocase) {
+    const auto found = find_folded(text.substr(from), content.pattern);
+    return found == npos ? npos : found + from;
+  }
+  const void* found = memmem(text.data() + from, text.size() - from, content.pattern.data(), content.pattern.size());
+  return found == nullptr ? npos : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch) {
+  return Matcher(buffer, scratch).run(tests);
+}
+
+}  // namespace menshen::sensor

@@ -1,0 +1,40 @@
+// Evaluates a rule's tests on one buffer: the contents with their places, expressions, numbers.
+//
+// Semantics of the Suricata rule language: a test that is relative to the one before it makes that one try its
+// further places; one that is not does not. Work is bounded: inspection_steps_max tests per list, and a search
+// of one content is linear in the buffer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/byte_reader.hpp"
+#include "sensor/detect/rule.hpp"
+
+namespace menshen::sensor {
+
+inline constexpr std::uint32_t inspection_steps_max = 3000;
+
+// What a worker needs to evaluate; reused, never shared.
+struct MatchScratch {
+  RegexScratch regex;
+  std::string decoded;                   // base64
+  std::string transformed;
+  std::array<std::uint64_t, rule_variables_max> variables{};
+  std::uint64_t limit_hits = 0;          // lists given up at inspection_steps_max: taken as "no match"
+};
+
+struct BufferView {
+  Bytes bytes;
+  // Where `bytes` begins in its stream: absolute places (offset, depth) count from the stream's beginning.
+  std::uint64_t stream_offset = 0;
+};
+
+[[nodiscard]] bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch);
+
+// The first place of `content`'s pattern in [from, to), or npos. Linear.
+[[nodiscard]] std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from,
+                                       std::size_t to) noexcept;
+
+}  // namespace menshen::sensor

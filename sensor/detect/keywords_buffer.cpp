@@ -1,0 +1,213 @@
+// Sticky buffers in both spellings, the content modifiers of old rules, and transforms.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "sensor/detect/keyword.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+struct BufferName {
+  std::string_view name;
+  Buffer to_server = Buffer::count;
+  Buffer to_client = Buffer::count;
+  bool many = false;  // several instances: each use of the keyword may match another one
+};
+
+constexpr Buffer none = Buffer::count;
+
+constexpr BufferName transaction_buffers[] = {
+    {"http.method", Buffer::http_method},
+    {"http.uri", Buffer::http_uri},
+    {"http.uri.raw", Buffer::http_uri_raw},
+    {"http.protocol", Buffer::http_protocol},
+    {"http_protocol", Buffer::http_protocol},
+    {"http.request_line", Buffer::http_request_line},
+    {"http_request_line", Buffer::http_request_line},
+    {"http.host", Buffer::http_host},
+    {"http.host.raw", Buffer::http_host_raw},
+    {"http.user_agent", Buffer::http_user_agent},
+    {"http.referer", Buffer::http_referer},
+    {"http_referer", Buffer::http_referer},
+    {"http.cookie", Buffer::http_cookie, Buffer::http_set_cookie},
+    {"http.accept", Buffer::http_accept},
+    {"http_accept", Buffer::http_accept},
+    {"http.accept_enc", Buffer::http_accept_enc},
+    {"http_accept_enc", Buffer::http_accept_enc},
+    {"http.accept_lang", Buffer::http_accept_lang},
+    {"http_accept_lang", Buffer::http_accept_lang},
+    {"http.connection", Buffer::http_connection},
+    {"http_connection", Buffer::http_connection},
+    {"http.content_type", Buffer::http_content_type, Buffer::http_response_content_type},
+    {"http_content_type", Buffer::http_content_type, Buffer::http_response_content_type},
+    {"http.content_len", Buffer::http_content_len},
+    {"http_content_len", Buffer::http_content_len},
+    {"http.header", Buffer::http_request_header, Buffer::http_response_header},
+    {"http.header.raw", Buffer::http_request_header_raw, Buffer::http_response_header_raw},
+    {"http.header_names", Buffer::http_request_header_names, Buffer::http_response_header_names},
+    {"http_header_names", Buffer::http_request_header_names, Buffer::http_response_header_names},
+    {"http.start", Buffer::http_request_start, Buffer::http_response_start},
+    {"http_start", Buffer::http_request_start, Buffer::http_response_start},
+    {"http.request_body", Buffer::http_request_body},
+    {"http.response_body", none, Buffer::http_response_body},
+    {"http.stat_code", none, Buffer::http_stat_code},
+    {"http.stat_msg", none, Buffer::http_stat_msg},
+    {"http.response_line", none, Buffer::http_response_line},
+    {"http_response_line", none, Buffer::http_response_line},
+    {"http.server", none, Buffer::http_server},
+    {"http.location", none, Buffer::http_location},
+    {"file.data", Buffer::http_request_body, Buffer::http_response_body},
+    {"file_data", Buffer::http_request_body, Buffer::http_response_body},
+    {"dns.query", Buffer::dns_query, none, true},
+    {"dns_query", Buffer::dns_query, none, true},
+    {"dns.query.name", Buffer::dns_query, none, true},
+    {"dns.queries.rrname", Buffer::dns_query, none, true},
+    {"dns.answer.name", none, Buffer::dns_answer_name, true},
+    {"dns.answers.rrname", none, Buffer::dns_answer_name, true},
+    {"tls.sni", Buffer::tls_sni},
+    {"tls_sni", Buffer::tls_sni},
+    {"tls.cert_subject", none, Buffer::tls_cert_subject},
+    {"tls_cert_subject", none, Buffer::tls_cert_subject},
+    {"tls.cert_issuer", none, Buffer::tls_cert_issuer},
+    {"tls_cert_issuer", none, Buffer::tls_cert_issuer},
+    {"tls.cert_serial", none, Buffer::tls_cert_serial},
+    {"tls_cert_serial", none, Buffer::tls_cert_serial},
+    {"tls.cert_fingerprint", none, Buffer::tls_cert_fingerprint},
+    {"tls_cert_fingerprint", none, Buffer::tls_cert_fingerprint},
+};
+
+// Old rules put these after a content instead of before it.
+constexpr BufferName content_modifiers[] = {
+    {"http_uri", Buffer::http_uri},
+    {"http_raw_uri", Buffer::http_uri_raw},
+    {"http_method", Buffer::http_method},
+    {"http_client_body", Buffer::http_request_body},
+    {"http_server_body", none, Buffer::http_response_body},
+    {"http_header", Buffer::http_request_header, Buffer::http_response_header},
+    {"http_raw_header", Buffer::http_request_header_raw, Buffer::http_response_header_raw},
+    {"http_cookie", Buffer::http_cookie, Buffer::http_set_cookie},
+    {"http_stat_code", none, Buffer::http_stat_code},
+    {"http_stat_msg", none, Buffer::http_stat_msg},
+    {"http_user_agent", Buffer::http_user_agent},
+    {"http_host", Buffer::http_host},
+    {"http_raw_host", Buffer::http_host_raw},
+};
+
+constexpr std::pair<std::string_view, BufferKind> packet_buffers[] = {
+    {"pkt_data", BufferKind::payload},
+    {"tcp.hdr", BufferKind::tcp_header},
+    {"udp.hdr", BufferKind::udp_header},
+    {"ipv4.hdr", BufferKind::ipv4_header},
+    {"ipv6.hdr", BufferKind::ipv6_header},
+    {"icmpv4.hdr", BufferKind::icmpv4_header},
+    {"icmpv6.hdr", BufferKind::icmpv6_header},
+};
+
+constexpr std::pair<std::string_view, TransformKind> transforms[] = {
+    {"dotprefix", TransformKind::dotprefix},
+    {"to_lowercase", TransformKind::to_lowercase},
+    {"to_uppercase", TransformKind::to_uppercase},
+    {"strip_whitespace", TransformKind::strip_whitespace},
+    {"compress_whitespace", TransformKind::compress_whitespace},
+    {"url_decode", TransformKind::url_decode},
+    {"header_lowercase", TransformKind::header_lowercase},
+    {"strip_pseudo_headers", TransformKind::strip_pseudo_headers},
+    {"to_md5", TransformKind::to_md5},
+    {"to_sha1", TransformKind::to_sha1},
+    {"to_sha256", TransformKind::to_sha256},
+};
+
+template <std::size_t n>
+const BufferName& named(const BufferName (&table)[n], std::string_view name) {
+  return *std::find_if(std::begin(table), std::end(table), [&](const BufferName& b) { return b.name == name; });
+}
+
+BufferRef reference(const BufferName& buffer) {
+  return {BufferKind::transaction, buffer.to_server, buffer.to_client};
+}
+
+Result<void> parse_sticky(RuleDraft& draft, const KeywordUse& use) {
+  if (draft.buffer_left_empty()) {
+    return invalid("前一个粘滞缓冲区没有任何匹配条件", "the sticky buffer before it has no test");
+  }
+  const BufferName& buffer = named(transaction_buffers, use.name);
+  draft.open_buffer(reference(buffer), buffer.many);
+  return {};
+}
+
+Result<void> parse_packet_buffer(RuleDraft& draft, const KeywordUse& use) {
+  const auto* found = std::find_if(std::begin(packet_buffers), std::end(packet_buffers),
+                                   [&](const auto& row) { return row.first == use.name; });
+  draft.open_buffer({found->second}, false);
+  return {};
+}
+
+Result<void> parse_modifier(RuleDraft& draft, const KeywordUse& use) {
+  return draft.move_last_content(reference(named(content_modifiers, use.name)));
+}
+
+Result<void> parse_transform(RuleDraft& draft, const KeywordUse& use) {
+  const auto* found = std::find_if(std::begin(transforms), std::end(transforms),
+                                   [&](const auto& row) { return row.first == use.name; });
+  return draft.add_transform({found->second, {}});
+}
+
+Result<void> parse_xor(RuleDraft& draft, const KeywordUse& use) {
+  const auto hex = unquote(use.value);
+  if (!hex) return invalid_value(use.value);
+  auto key = MENSHEN_TRY(parse_pattern(fmt::format("|{}|", *hex)));
+  return draft.add_transform({TransformKind::xor_key, std::move(key)});
+}
+
+Result<void> parse_uricontent(RuleDraft& draft, const KeywordUse& use) {
+  MENSHEN_CHECK(find_keyword("content")->parse(draft, use));
+  return draft.move_last_content({BufferKind::transaction, Buffer::http_uri, Buffer::count});
+}
+
+// tls.subject:"CN=x" and the like: a content on the certificate's buffer.
+template <Buffer buffer, bool whole>
+Result<void> parse_tls_value(RuleDraft& draft, const KeywordUse& use) {
+  Content content;
+  std::string_view text = use.value;
+  if (text.starts_with('!')) {
+    content.negated = true;
+    text = trim(text.substr(1));
+  }
+  content.pattern = unquote(text).value_or(text);
+  if (content.pattern.empty()) return invalid_value(use.value);
+  content.nocase = whole;
+  content.startswith = content.endswith = whole;
+  if (whole) {
+    for (char& c : content.pattern) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  }
+  draft.add_test_in({BufferKind::transaction, Buffer::count, buffer}, {std::move(content)});
+  return {};
+}
+
+using Value = Keyword::Value;
+constexpr Keyword others[] = {
+    {"uricontent", Value::required, &parse_uricontent},
+    {"xor", Value::required, &parse_xor},
+    {"tls.subject", Value::required, &parse_tls_value<Buffer::tls_cert_subject, false>},
+    {"tls.issuerdn", Value::required, &parse_tls_value<Buffer::tls_cert_issuer, false>},
+    {"tls.fingerprint", Value::required, &parse_tls_value<Buffer::tls_cert_fingerprint, true>},
+};
+
+}  // namespace
+
+std::span<const Keyword> buffer_keywords() {
+  static const auto keywords = [] {
+    std::vector<Keyword> table(std::begin(others), std::end(others));
+    for (const auto& row : transaction_buffers) table.push_back({row.name, Value::none, &parse_sticky});
+    for (const auto& row : content_modifiers) table.push_back({row.name, Value::none, &parse_modifier});
+    for (const auto& row : packet_buffers) table.push_back({row.first, Value::none, &parse_packet_buffer});
+    for (const auto& row : transforms) table.push_back({row.first, Value::none, &parse_transform});
+    return table;
+  }();
+  return keywords;
+}
+
+}  // namespace menshen::sensor

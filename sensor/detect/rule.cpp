@@ -1,0 +1,60 @@
+#include "sensor/detect/rule.hpp"
+
+#include <algorithm>
+
+namespace menshen::sensor {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+bool reads(const BitTest& test) {
+  return test.operation == BitOperation::is_set || test.operation == BitOperation::is_not_set;
+}
+
+}  // namespace
+
+bool NumberRange::contains(std::uint64_t value) const noexcept {
+  switch (kind) {
+    case Kind::equal: return value == first;
+    case Kind::not_equal: return value != first;
+    case Kind::less: return value < first;
+    case Kind::less_equal: return value <= first;
+    case Kind::greater: return value > first;
+    case Kind::greater_equal: return value >= first;
+    case Kind::between: return value > first && value < second;
+    case Kind::not_between: return value <= first || value >= second;
+  }
+  return false;
+}
+
+bool Test::relative() const noexcept {
+  return std::visit(
+      Overloaded{
+          [](const Content& c) { return c.distance.has_value() || c.within.has_value(); },
+          [](const RegexTest& r) { return r.relative; },
+          [](const IsDataAt& i) { return i.relative; },
+          [](const ByteTest& b) { return b.number.relative; },
+          [](const ByteJump& b) { return b.number.relative; },
+          [](const ByteExtract& b) { return b.number.relative; },
+          [](const ByteMath& b) { return b.number.relative; },
+          [](const Base64Decode& b) { return b.relative; },
+          [](const auto&) { return false; },
+      },
+      what);
+}
+
+bool Rule::reads_bits() const noexcept { return std::any_of(bits.begin(), bits.end(), reads); }
+bool Rule::writes_bits() const noexcept {
+  return std::any_of(bits.begin(), bits.end(), [](const BitTest& test) { return !reads(test); });
+}
+bool Rule::has_payload_tests() const noexcept {
+  return std::any_of(lists.begin(), lists.end(),
+                     [](const TestList& list) { return list.buffer.kind == BufferKind::payload; });
+}
+
+}  // namespace menshen::sensor

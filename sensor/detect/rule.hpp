@@ -1,0 +1,296 @@
+// A rule as data: what its text means, before and after compilation. No behaviour here; content_match.hpp and
+// header_match.hpp evaluate it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "sensor/detect/address_set.hpp"
+#include "sensor/detect/regex.hpp"
+#include "sensor/detect/rule_info.hpp"
+#include "sensor/proto/transaction.hpp"
+
+namespace menshen::sensor {
+
+// ---- where a test looks ----------------------------------------------------------------------------------------
+
+enum class BufferKind : std::uint8_t {
+  payload,  // of the packet or the reassembled stream
+  tcp_header, udp_header, ipv4_header, ipv6_header, icmpv4_header, icmpv6_header,
+  transaction,
+};
+
+struct BufferRef {
+  BufferKind kind = BufferKind::payload;
+  Buffer to_server = Buffer::count;  // transaction; count: not in this direction
+  Buffer to_client = Buffer::count;
+  bool operator==(const BufferRef&) const = default;
+  [[nodiscard]] Buffer in(Direction d) const noexcept {
+    return d == Direction::to_server ? to_server : to_client;
+  }
+};
+
+enum class TransformKind : std::uint8_t {
+  dotprefix, to_lowercase, to_uppercase, strip_whitespace, compress_whitespace, url_decode, xor_key, header_lowercase,
+  strip_pseudo_headers, from_base64, to_md5, to_sha1, to_sha256,
+};
+struct Transform {
+  TransformKind kind = TransformKind::dotprefix;
+  std::string argument;  // xor_key: the key's bytes
+  bool operator==(const Transform&) const = default;
+};
+
+// ---- tests on a buffer -----------------------------------------------------------------------------------------
+
+// A number written in the rule, or a variable that byte_extract or byte_math filled in earlier.
+struct Operand {
+  std::int64_t value = 0;
+  int variable = -1;
+};
+
+struct Content {
+  std::string pattern;  // lower case where nocase
+  bool nocase = false;
+  bool negated = false;
+  std::optional<Operand> offset;
+  std::optional<Operand> depth;  // counted from offset, as written
+  std::optional<Operand> distance;
+  std::optional<Operand> within;
+  bool startswith = false;
+  bool endswith = false;
+  bool fast_pattern = false;
+  bool fast_pattern_only = false;
+  std::uint16_t chop_offset = 0;
+  std::uint16_t chop_length = 0;  // 0: whole
+};
+
+struct RegexTest {
+  std::shared_ptr<const Regex> regex;
+  bool negated = false;
+  bool relative = false;
+};
+
+struct IsDataAt {
+  Operand position;
+  bool relative = false;
+  bool negated = false;
+};
+
+enum class Comparison : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, bit_and, bit_or };
+enum class Endian : std::uint8_t { big, little };
+
+// How byte_test, byte_jump, byte_extract and byte_math read a number.
+struct NumberAt {
+  Operand bytes;
+  Operand offset;
+  bool relative = false;
+  Endian endian = Endian::big;
+  unsigned base = 0;  // 8, 10, 16: digits in text; 0: binary
+  std::uint64_t bitmask = 0;  // 0: none
+};
+
+struct ByteTest {
+  NumberAt number;
+  Comparison comparison = Comparison::equal;
+  bool negated = false;
+  Operand value;
+};
+
+struct ByteJump {
+  NumberAt number;
+  std::uint64_t multiplier = 1;
+  bool align = false;
+  enum class From : std::uint8_t { here, beginning, end } from = From::here;
+  Operand post_offset;
+};
+
+struct ByteExtract {
+  NumberAt number;
+  std::uint64_t multiplier = 1;
+  unsigned align = 0;  // 0, 2, 4
+  int variable = 0;
+};
+
+struct ByteMath {
+  NumberAt number;
+  enum class Operation : std::uint8_t { add, subtract, multiply, divide, shift_left, shift_right } operation{};
+  Operand operand;
+  int variable = 0;
+};
+
+// A comparison with one or two bounds: bsize, dsize, ttl, ...
+struct NumberRange {
+  enum class Kind : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, between, not_between };
+  Kind kind = Kind::equal;
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;  // between: both bounds exclusive
+  [[nodiscard]] bool contains(std::uint64_t value) const noexcept;
+};
+
+struct SizeTest {
+  NumberRange size;
+};
+
+struct Absent {
+  bool or_else = false;  // absent:or_else: also fine if present and the other tests hold
+};
+
+struct Entropy {
+  NumberRange thousandths;  // bits of entropy per byte, times 1000
+  std::uint32_t offset = 0;
+  std::uint32_t bytes = 0;
+};
+
+struct Test;
+struct Base64Decode {
+  Operand offset;
+  std::uint32_t bytes = 0;  // 0: all
+  bool relative = false;
+  bool rfc2045 = false;     // skips what is not in the alphabet
+  std::vector<Test> tests;  // on the decoded bytes (base64_data)
+};
+
+struct Test {
+  std::variant<Content, RegexTest, IsDataAt, ByteTest, ByteJump, ByteExtract, ByteMath, SizeTest, Absent, Entropy,
+               Base64Decode>
+      what;
+  bool relative_next = false;  // the next test starts where this one ended: try other places when it fails
+  [[nodiscard]] bool relative() const noexcept;
+};
+
+struct TestList {
+  BufferRef buffer;
+  std::vector<Transform> transforms;
+  std::vector<Test> tests;
+  // Only the finished buffer can answer: negation, sizes, "ends with".
+  bool needs_complete = false;
+  bool absent = false;
+};
+
+// ---- tests on the packet and the flow ---------------------------------------------------------------------------
+
+enum class Field : std::uint8_t {
+  dsize, ttl, ip_id, ip_proto, tos, itype, icode, icmp_id, icmp_seq, tcp_seq, tcp_ack, tcp_window, tcp_mss, tcp_wscale,
+  fragoffset, vlan_id, vlan_layers, icmpv6_mtu, flow_age, flow_packets_to_server, flow_packets_to_client,
+  flow_packets, flow_bytes_to_server, flow_bytes_to_client, flow_bytes,
+  stream_size_server, stream_size_client, stream_size_either, stream_size_both,
+};
+
+struct FieldTest {
+  Field field = Field::dsize;
+  NumberRange range;
+};
+struct FlagsTest {
+  enum class Mode : std::uint8_t { exact, all, any, none } mode = Mode::exact;
+  std::uint8_t flags = 0;
+  std::uint8_t ignored = 0;
+};
+struct FragBitsTest {
+  enum class Mode : std::uint8_t { exact, all, any, none } mode = Mode::exact;
+  std::uint8_t bits = 0;  // reserved 4, dont 2, more 1
+};
+struct SameIpTest {};
+struct IpOptionTest {
+  std::uint8_t option = 0;
+  bool any = false;
+};
+struct AppProtoTest {
+  AppProto proto = AppProto::unknown;
+  bool negated = false;
+  bool known = true;  // false: a protocol that is never detected here
+};
+using HeaderTest = std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest, AppProtoTest>;
+
+struct FlowTest {
+  enum class State : std::uint8_t { any, established, not_established, stateless };
+  State state = State::any;
+  bool to_server = true;
+  bool to_client = true;
+  bool only_stream = false;
+  bool no_stream = false;
+  bool present = false;  // the rule has a flow keyword
+};
+
+// ---- state across packets ---------------------------------------------------------------------------------------
+
+enum class BitOperation : std::uint8_t { set, unset, toggle, is_set, is_not_set };
+enum class BitScope : std::uint8_t { flow, source, destination, ip_pair };
+struct BitTest {  // is_set, is_not_set before the match; the others after it
+  BitOperation operation = BitOperation::set;
+  BitScope scope = BitScope::flow;
+  std::vector<std::uint64_t> names;  // hashes; is_set: any of them
+  std::uint32_t seconds = 0;         // xbits: how long it lasts
+};
+struct FlowIntTest {
+  enum class Operation : std::uint8_t { assign, add, subtract, compare, is_set, is_not_set } operation{};
+  Comparison comparison = Comparison::equal;
+  std::uint64_t name = 0;
+  std::uint64_t value = 0;
+  std::optional<std::uint64_t> other;  // the value is that of another variable
+};
+
+struct Threshold {
+  enum class Kind : std::uint8_t { none, limit, threshold, both, backoff, detection_filter } kind = Kind::none;
+  enum class Track : std::uint8_t { source, destination, both, rule, flow } track = Track::source;
+  std::uint32_t count = 0;
+  std::uint32_t seconds = 0;
+  std::uint32_t multiplier = 0;
+};
+
+// ---- the rule -----------------------------------------------------------------------------------------------------
+
+struct RuleProto {
+  enum class Transport : std::uint8_t { any, tcp, udp, icmp, icmpv4, icmpv6, sctp };
+  enum class Part : std::uint8_t { both, packet, stream };  // tcp, tcp-pkt, tcp-stream
+  Transport transport = Transport::any;
+  Part part = Part::both;
+  AppProto app = AppProto::unknown;  // unknown: any
+  std::uint8_t ip_version = 0;       // 0: any
+};
+
+// What a rule is checked on; decides also how far its action reaches.
+enum class RuleKind : std::uint8_t {
+  ip_only,       // addresses alone: the first packet of each direction; action on the flow
+  like_ip_only,  // the same with negated addresses: every packet; action on the flow
+  packet,        // every packet; action on the packet
+  app_only,      // the flow's protocol alone; action on the flow
+  stream,        // reassembled bytes (and packets outside of a stream); action on the flow
+  packet_stream, // both; action on the flow
+  transaction,   // protocol buffers; action on the flow
+};
+
+struct Rule {
+  RuleInfo info;
+  RuleProto proto;
+  RuleKind kind = RuleKind::packet;
+  AddressSet src = AddressSet::any();
+  AddressSet dst = AddressSet::any();
+  PortSet sport = PortSet::any();
+  PortSet dport = PortSet::any();
+  bool bidirectional = false;
+  bool transactional = false;  // => : request and response conditions in one rule
+  FlowTest flow;
+  std::vector<HeaderTest> header;
+  std::vector<TestList> lists;
+  std::vector<BitTest> bits;
+  std::vector<FlowIntTest> ints;
+  Threshold threshold;
+  Threshold detection_filter;
+  bool noalert = false;
+  bool alert_anyway = false;  // `alert` in a pass rule
+  bool has_priority = false;
+  int variables = 0;          // how many byte_extract / byte_math results
+  std::uint32_t order = 0;    // of loading
+
+  [[nodiscard]] bool reads_bits() const noexcept;
+  [[nodiscard]] bool writes_bits() const noexcept;
+  [[nodiscard]] bool has_payload_tests() const noexcept;
+};
+
+inline constexpr int rule_variables_max = 16;
+
+}  // namespace menshen::sensor

@@ -1,0 +1,169 @@
+#include "sensor/detect/rule_finish.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sensor/detect/keyword.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+bool has_transaction_lists(const Rule& rule) {
+  return std::any_of(rule.lists.begin(), rule.lists.end(),
+                     [](const TestList& list) { return list.buffer.kind == BufferKind::transaction; });
+}
+
+// A buffer belongs to one protocol, and some to one direction: the rule follows.
+Result<void> follow_buffers(Rule& rule) {
+  for (const TestList& list : rule.lists) {
+    if (list.buffer.kind != BufferKind::transaction) continue;
+    const bool forth = list.buffer.to_server != Buffer::count;
+    const bool back = list.buffer.to_client != Buffer::count;
+    const auto& info = buffer_info(forth ? list.buffer.to_server : list.buffer.to_client);
+    if (rule.proto.app != AppProto::unknown && rule.proto.app != info.proto) {
+      return invalid(fmt::format("缓冲区 {} 不属于该规则的协议", info.name),
+                     fmt::format("buffer {} does not belong to the rule's protocol", info.name));
+    }
+    using Transport = RuleProto::Transport;
+    const auto transport = rule.proto.transport;
+    const bool tcp_only = info.proto != AppProto::dns;
+    if ((transport == Transport::udp && tcp_only) ||
+        (transport != Transport::any && transport != Transport::tcp && transport != Transport::udp)) {
+      return invalid(fmt::format("缓冲区 {} 在该传输协议上不存在", info.name),
+                     fmt::format("buffer {} does not exist over this transport", info.name));
+    }
+    rule.proto.app = info.proto;
+    if (rule.transactional) continue;
+    rule.flow.to_server = rule.flow.to_server && forth;
+    rule.flow.to_client = rule.flow.to_client && back;
+    if (!rule.flow.to_server && !rule.flow.to_client) {
+      return invalid(fmt::format("缓冲区 {} 与规则的方向或其他缓冲区矛盾", info.name),
+                     fmt::format("buffer {} contradicts the rule's direction or its other buffers", info.name));
+    }
+  }
+  return {};
+}
+
+bool only_whole_answers(const Test& test) {
+  if (const auto* content = std::get_if<Content>(&test.what)) return content->negated || content->endswith;
+  if (const auto* regex = std::get_if<RegexTest>(&test.what)) return regex->negated;
+  if (const auto* at = std::get_if<IsDataAt>(&test.what)) return at->negated;
+  if (const auto* jump = std::get_if<ByteJump>(&test.what)) return jump->from == ByteJump::From::end;
+  if (const auto* decode = std::get_if<Base64Decode>(&test.what)) {
+    return std::any_of(decode->tests.begin(), decode->tests.end(), only_whole_answers);
+  }
+  return std::holds_alternative<SizeTest>(test.what) || std::holds_alternative<Absent>(test.what) ||
+         std::holds_alternative<Entropy>(test.what);
+}
+
+void mark_relative(std::vector<Test>& tests) {
+  for (std::size_t i = 0; i < tests.size(); ++i) {
+    tests[i].relative_next = i + 1 < tests.size() && tests[i + 1].relative();
+    if (auto* decode = std::get_if<Base64Decode>(&tests[i].what)) mark_relative(decode->tests);
+  }
+}
+
+Result<void> finish_list(TestList& list) {
+  mark_relative(list.tests);
+  list.needs_complete = std::any_of(list.tests.begin(), list.tests.end(), only_whole_answers) ||
+                        std::any_of(list.transforms.begin(), list.transforms.end(), [](const Transform& t) {
+                          return t.kind >= TransformKind::from_base64;
+                        });
+  list.absent = std::any_of(list.tests.begin(), list.tests.end(),
+                            [](const Test& t) { return std::holds_alternative<Absent>(t.what); });
+  if (list.absent && list.buffer.kind != BufferKind::transaction) {
+    return invalid("absent 须用于协议缓冲区", "absent needs a protocol buffer");
+  }
+  for (const Test& test : list.tests) {
+    const auto* content = std::get_if<Content>(&test.what);
+    if (content == nullptr) continue;
+    const auto too_short = [&](const std::optional<Operand>& room) {
+      return room && room->variable < 0 && room->value < static_cast<std::int64_t>(content->pattern.size());
+    };
+    if (too_short(content->depth)) {
+      return invalid("depth 小于匹配内容的长度", "depth is smaller than the pattern");
+    }
+    if (too_short(content->within)) {
+      return invalid("within 小于匹配内容的长度", "within is smaller than the pattern");
+    }
+  }
+  return {};
+}
+
+// Tests that only a packet can answer, not the reassembled stream.
+bool needs_packet(const Rule& rule) {
+  const auto packet_test = [](const HeaderTest& test) {
+    if (std::holds_alternative<AppProtoTest>(test)) return false;
+    const auto* field = std::get_if<FieldTest>(&test);
+    return field == nullptr || (field->field < Field::flow_age && field->field != Field::vlan_id);
+  };
+  const auto packet_buffer = [](const TestList& list) {
+    return list.buffer.kind != BufferKind::payload && list.buffer.kind != BufferKind::transaction;
+  };
+  return std::any_of(rule.header.begin(), rule.header.end(), packet_test) ||
+         std::any_of(rule.lists.begin(), rule.lists.end(), packet_buffer);
+}
+
+bool anchored(const Rule& rule) {
+  return std::any_of(rule.lists.begin(), rule.lists.end(), [](const TestList& list) {
+    return list.buffer.kind == BufferKind::payload &&
+           std::any_of(list.tests.begin(), list.tests.end(), [](const Test& test) {
+             const auto* content = std::get_if<Content>(&test.what);
+             return content != nullptr && (content->offset || content->depth || content->startswith);
+           });
+  });
+}
+
+bool changes_by_packet(const Rule& rule) {
+  using State = FlowTest::State;
+  return rule.reads_bits() || !rule.ints.empty() || rule.flow.state == State::established ||
+         rule.flow.state == State::not_established;
+}
+
+RuleKind kind_of(const Rule& rule) {
+  if (has_transaction_lists(rule)) return RuleKind::transaction;
+  using Part = RuleProto::Part;
+  using Transport = RuleProto::Transport;
+  const auto transport = rule.proto.transport;
+  const bool tcp = transport == Transport::any || transport == Transport::tcp;
+  if (rule.has_payload_tests()) {
+    if (!tcp || rule.proto.part == Part::packet || rule.flow.no_stream) return RuleKind::packet;
+    if (rule.proto.part == Part::stream || rule.flow.only_stream) return RuleKind::stream;
+    if (needs_packet(rule)) return RuleKind::packet;
+    return anchored(rule) ? RuleKind::packet_stream : RuleKind::stream;
+  }
+  if (!rule.lists.empty()) return RuleKind::packet;
+  const bool app = rule.proto.app != AppProto::unknown ||
+                   std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+                     return std::holds_alternative<AppProtoTest>(test);
+                   });
+  if (needs_packet(rule) || changes_by_packet(rule)) return RuleKind::packet;
+  if (app) return RuleKind::app_only;
+  if (!rule.header.empty() || rule.flow.present) return RuleKind::packet;
+  return rule.src.negated() || rule.dst.negated() ? RuleKind::like_ip_only : RuleKind::ip_only;
+}
+
+}  // namespace
+
+Result<void> finish_rule(Rule& rule) {
+  MENSHEN_CHECK(follow_buffers(rule));
+  for (TestList& list : rule.lists) {
+    MENSHEN_CHECK(finish_list(list));
+    const bool tcp_buffer = list.buffer.kind == BufferKind::tcp_header;
+    if (tcp_buffer && rule.proto.transport != RuleProto::Transport::tcp) {
+      return invalid("tcp.hdr 需要协议 tcp", "tcp.hdr needs protocol tcp");
+    }
+  }
+  if (rule.transactional && !has_transaction_lists(rule)) {
+    return invalid("=> 规则须检查协议缓冲区", "a => rule must look at protocol buffers");
+  }
+  using State = FlowTest::State;
+  if (rule.flow.only_stream && rule.flow.state == State::stateless) {
+    return invalid("only_stream 与 stateless 矛盾", "only_stream contradicts stateless");
+  }
+  rule.kind = kind_of(rule);
+  return {};
+}
+
+}  // namespace menshen::sensor
