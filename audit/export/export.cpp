@@ -1,0 +1,105 @@
+#include "audit/export/export.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace menshen::audit {
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
+constexpr std::array<std::string_view, 26> columns{
+    "number",      "time",    "source", "epoch",    "sequence",   "kind",       "severity",
+    "outcome",     "subject", "action", "object",   "domain_src", "domain_dst", "src",
+    "sport",       "dst",     "dport",  "proto",    "gid",        "sid",        "rev",
+    "policy_line", "message", "detail", "received", "peer_uid"};
+
+// Not for numbers: what begins a formula there is a sign.
+std::string cell(std::string_view text) {
+  std::string out;
+  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) {
+    out.push_back('\'');
+  }
+  out.append(text);
+  if (out.find_first_of(",\"\r\n") == std::string::npos) return out;
+  std::string quoted = "\"";
+  for (const char c : out) {
+    if (c == '"') quoted.push_back('"');
+    quoted.push_back(c);
+  }
+  return quoted + '"';
+}
+
+std::string rule_cell(const Record& record, std::uint32_t RuleId::*member) {
+  return record.rule ? std::to_string((*record.rule).*member) : std::string();
+}
+
+}  // namespace
+
+std::optional<ExportFormat> parse_export_format(std::string_view text) {
+  if (text == "jsonl") return ExportFormat::json_lines;
+  if (text == "csv") return ExportFormat::csv;
+  return std::nullopt;
+}
+
+std::string csv_header() {
+  std::string out(byte_order_mark);
+  for (const std::string_view column : columns) {
+    if (out.size() > byte_order_mark.size()) out.push_back(',');
+    out.append(column);
+  }
+  return out + "\r\n";
+}
+
+std::string csv_row(const Found& found) {
+  const Record& r = found.record;
+  const bool flow = r.src || r.dst || r.proto != 0;
+  const std::array<std::string, columns.size()> cells{
+      std::to_string(found.number),
+      format_utc(r.time),
+      cell(r.source),
+      std::to_string(r.epoch),
+      std::to_string(r.sequence),
+      std::string(name(r.kind)),
+      std::string(name(r.severity)),
+      std::string(name(r.outcome)),
+      cell(r.subject),
+      cell(r.action),
+      cell(r.object),
+      cell(r.domain_src),
+      cell(r.domain_dst),
+      r.src ? r.src->to_string() : std::string(),
+      flow ? std::to_string(r.sport) : std::string(),
+      r.dst ? r.dst->to_string() : std::string(),
+      flow ? std::to_string(r.dport) : std::string(),
+      flow ? std::to_string(r.proto) : std::string(),
+      rule_cell(r, &RuleId::gid),
+      rule_cell(r, &RuleId::sid),
+      rule_cell(r, &RuleId::rev),
+      cell(r.policy_line),
+      cell(r.message),
+      cell(r.detail),
+      r.stamp ? format_utc(r.stamp->received) : std::string(),
+      r.stamp ? std::to_string(r.stamp->uid) : std::string()};
+  std::string out;
+  for (const std::string& text : cells) {
+    if (&text != &cells.front()) out.push_back(',');
+    out.append(text);
+  }
+  return out + "\r\n";
+}
+
+Result<std::uint64_t> export_records(const Reader& reader, const Filter& filter,
+                                     ExportFormat format, const Sink& sink) {
+  if (format == ExportFormat::csv) MENSHEN_CHECK(sink(csv_header()));
+  Result<void> written;
+  const std::uint64_t given = MENSHEN_TRY(reader.find(filter, [&](const Found& found) {
+    written = sink(format == ExportFormat::csv ? csv_row(found)
+                                               : to_json(found.record, found.number) + "\n");
+    return written.has_value();
+  }));
+  MENSHEN_CHECK(std::move(written));
+  return given;
+}
+
+}  // namespace menshen::audit
