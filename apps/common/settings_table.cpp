@@ -1,0 +1,329 @@
+#include "apps/common/settings_table.hpp"
+
+#include <array>
+
+#include "base/file.hpp"
+
+namespace menshen::apps {
+namespace {
+
+using Type = SettingType;
+
+constexpr std::int64_t retention_days_min = 183;  // six months: Cybersecurity Law, article 23
+
+SettingDefinition path(std::string_view key, std::string_view fallback, Text help) {
+  return {key, Type::path, fallback, 0, 0, {}, false, std::move(help)};
+}
+SettingDefinition text(std::string_view key, std::string_view fallback, Text help) {
+  return {key, Type::text, fallback, 0, 0, {}, false, std::move(help)};
+}
+SettingDefinition reload(SettingDefinition definition) {
+  definition.reloadable = true;
+  return definition;
+}
+SettingDefinition integer(std::string_view key, std::string_view fallback, std::int64_t min,
+                          std::int64_t max, Text help) {
+  return {key, Type::integer, fallback, min, max, {}, false, std::move(help)};
+}
+SettingDefinition boolean(std::string_view key, std::string_view fallback, Text help) {
+  return {key, Type::boolean, fallback, 0, 0, {}, false, std::move(help)};
+}
+SettingDefinition choice(std::string_view key, std::string_view fallback,
+                         std::vector<std::string_view> choices, Text help) {
+  return {key, Type::choice, fallback, 0, 0, std::move(choices), false, std::move(help)};
+}
+SettingDefinition list(std::string_view key, std::string_view fallback, Text help) {
+  return {key, Type::list, fallback, 0, 0, {}, false, std::move(help)};
+}
+
+void add_general(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          text("general.name", "menshen",
+               {"本设备名称：写入审计库、报告与证据；可打印 ASCII，不含空格；审计库建立后不可更改",
+                "Name of this appliance, in the audit store, reports and evidence: printable ASCII "
+                "without spaces; fixed once the audit store exists"}),
+          choice("general.language", "auto", {"auto", "zh", "en"},
+                 {"日志与提示信息的语言；auto 取自系统环境",
+                  "Language of logs and messages; auto takes it from the environment"}),
+          path("general.auditd_socket", "/run/menshen/auditd.sock",
+               {"审计守护进程的 Unix 套接字", "Unix socket of the audit daemon"}),
+          path("general.policyd_socket", "/run/menshen/policyd.sock",
+               {"策略守护进程的 Unix 套接字", "Unix socket of the policy daemon"}),
+          path("general.sensord_socket", "/run/menshen/sensord.sock",
+               {"检测守护进程的 Unix 套接字", "Unix socket of the sensor daemon"}),
+          text("general.status_group", "menshen",
+               {"可查询状态的系统用户组；留空或该组不存在则仅 root",
+                "Group that may ask for the status; empty, or no such group: root alone"}),
+          text("general.admin_group", "menshen-admin",
+               {"可下发策略的系统用户组；留空或该组不存在则仅 root。其成员还须属于 "
+                "general.status_group",
+                "Group that may apply a policy; empty, or no such group: root alone. Its members "
+                "must be "
+                "in general.status_group too"}),
+      });
+}
+
+void add_inspection(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          integer("inspection.queue", "100", 0, 65535,
+                  {"需检测的流量送入的 NFQUEUE 队列号",
+                   "NFQUEUE number that inspected traffic goes to"}),
+          choice(
+              "inspection.when_sensor_absent", "block", {"block", "pass"},
+              {"检测守护进程未运行时，需检测的流量：block 阻断，pass 放行",
+               "What becomes of traffic to be inspected while no sensor runs: block it or pass it "
+               "uninspected"}),
+          choice("inspection.when_queue_full", "block", {"block", "pass"},
+                 {"队列已满时，新到的数据包：block 丢弃，pass 不经检测放行",
+                  "What becomes of packets that find the queue full: block them or pass them "
+                  "uninspected"}),
+          integer("inspection.queue_packets_max", "8192", 64, 1'048'576,
+                  {"内核队列最多容纳的数据包数", "Packets that may wait in the kernel's queue"}),
+          integer("inspection.socket_mib", "32", 1, 1024,
+                  {"队列套接字接收缓冲区（MiB）", "Receive buffer of the queue's socket, in MiB"}),
+      });
+}
+
+void add_sensor(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          reload(list("sensor.rules", "/usr/share/menshen/rules",
+                      {"检测规则文件；目录表示其中全部 *.rules 文件（按文件名排序）",
+                       "Rule files; a folder stands for every *.rules file in it, by name"})),
+          reload(path("sensor.classification", "",
+                      {"规则分类文件 classification.config；留空使用内置分类",
+                       "A classification.config for the rules; empty: the common classes"})),
+          reload(list(
+              "sensor.variables", "",
+              {"规则变量，形如 NAME=VALUE，例如 \"HOME_NET=[10.0.0.0/8]\"；覆盖默认值",
+               "Variables of the rules as NAME=VALUE, for example \"HOME_NET=[10.0.0.0/8]\"; they "
+               "replace the defaults"})),
+          path("sensor.events_file", "/var/log/menshen/eve.json",
+               {"事件文件（EVE JSON，每行一条）；留空则不写",
+                "Event file (EVE JSON, one a line); empty: none"}),
+          integer("sensor.events_waiting_max", "65536", 256, 4'194'304,
+                  {"等待写入文件的事件数上限；超出部分丢弃并计数，不影响检测与审计",
+                   "Events that may wait for the event file; more are dropped and counted, "
+                   "inspection and "
+                   "audit go on"}),
+          path("sensor.state_directory", "/var/lib/menshen/sensor",
+               {"检测守护进程的状态目录（审计暂存）",
+                "State of the sensor daemon (its audit spool)"}),
+          integer("sensor.flows_max", "262144", 1024, 16'777'216,
+                  {"同时跟踪的流数上限", "Concurrent flows"}),
+          integer("sensor.stream_mib", "256", 16, 65536,
+                  {"TCP 重组内存上限（MiB）", "Memory for TCP reassembly, in MiB"}),
+          integer("sensor.stream_depth_kib", "1024", 16, 1'048'576,
+                  {"每个方向参与重组的数据量（KiB），其后不再重组",
+                   "Bytes of each direction that are reassembled, in KiB"}),
+          boolean("sensor.verify_checksums", "true",
+                  {"校验和错误的数据包予以丢弃", "Drop packets whose checksum is wrong"}),
+          boolean("sensor.send_resets", "true",
+                  {"reject 规则命中时向两端发送 TCP 复位",
+                   "Send TCP resets to both ends when a reject rule matches"}),
+          boolean("sensor.log_flows", "true",
+                  {"每条流结束时写一条流记录", "Write a record at each flow's end"}),
+          boolean("sensor.log_transactions", "true",
+                  {"写入 HTTP、DNS、TLS 事务记录", "Write HTTP, DNS and TLS records"}),
+          boolean("sensor.log_payload", "true",
+                  {"告警中附带载荷片段", "Put an excerpt of the payload into alerts"}),
+      });
+}
+
+void add_policy(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          path("policy.state_directory", "/var/lib/menshen/policy",
+               {"策略守护进程的状态目录（当前生效策略、审计暂存）",
+                "State of the policy daemon (the active policy, its audit spool)"}),
+          choice(
+              "policy.without_policy", "block", {"block", "pass"},
+              {"尚未下发任何策略时：block 阻断全部转发流量，pass 不加限制",
+               "While no policy was ever applied: block everything forwarded, or leave it alone"}),
+          integer("policy.drift_check_seconds", "30", 0, 86400,
+                  {"核对内核规则集的周期（秒）；0 表示不核对",
+                   "Seconds between checks of the kernel's ruleset; 0: none"}),
+          choice("policy.when_drifted", "restore", {"restore", "report"},
+                 {"内核规则集被改动时：restore 恢复并记录，report 仅记录",
+                  "When the kernel's ruleset was changed: restore it and say so, or only report"}),
+          integer("policy.log_group", "100", 0, 65535,
+                  {"隔离阻断日志的 NFLOG 组号", "NFLOG group of dropped packets"}),
+          integer("policy.log_per_second", "100", 1, 100'000,
+                  {"每种原因每秒最多记录的阻断数据包；超出部分只计数",
+                   "Dropped packets logged per reason and second; more are only counted"}),
+          integer("policy.isolation_records_per_second", "50", 1, 10'000,
+                  {"每秒写入审计的隔离记录上限；同一对安全域、协议与端口合并计数",
+                   "Isolation records per second; attempts between the same domains, protocol and "
+                   "port are "
+                   "counted together"}),
+      });
+}
+
+void add_audit(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          path("audit.directory", "/var/lib/menshen/audit",
+               {"审计库目录（数据库、检查点日志、签名密钥）",
+                "Folder of the audit store (database, checkpoint log, signing key)"}),
+          choice("audit.profile", "sm", {"sm", "intl"},
+                 {"密码算法：sm 为 SM3/SM2，intl 为 SHA-256/Ed25519；审计库建立后不可更改",
+                  "Cryptography: sm is SM3 and SM2, intl is SHA-256 and Ed25519; fixed once the "
+                  "store exists"}),
+          integer("audit.checkpoint_seconds", "5", 1, 3600,
+                  {"有新记录时签署检查点的周期（秒）",
+                   "Seconds between signed checkpoints while records come in"}),
+          integer("audit.retention_days", "183", retention_days_min, 36500,
+                  {"审计记录至少保存的天数；法定不少于六个月。当前版本不删除任何记录",
+                   "Days that records are kept at least; by law six months or more. This version "
+                   "deletes none"}),
+          integer("audit.spool_mib", "256", 1, 65536,
+                  {"审计守护进程不可用时，各组件本地暂存的上限（MiB）；超出部分计数并补记丢失记录",
+                   "Local spool of each daemon while the audit daemon is away, in MiB; beyond it "
+                   "losses are "
+                   "counted and recorded"}),
+          text("audit.policyd_user", "menshen-policy",
+               {"可以策略守护进程名义提交记录的用户（root 始终可以）；用户不存在则仅 root",
+                "User whose records are taken as the policy daemon's, beside root; no such user: "
+                "root alone"}),
+          text("audit.sensord_user", "menshen-sensor",
+               {"可以检测守护进程名义提交记录的用户（root 始终可以）；用户不存在则仅 root",
+                "User whose records are taken as the sensor daemon's, beside root; no such user: "
+                "root alone"}),
+          integer("audit.connections_max", "256", 8, 4096,
+                  {"审计守护进程同时接受的连接数", "Concurrent connections of the audit daemon"}),
+      });
+}
+
+void add_compliance(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          path("compliance.catalogue", "/usr/share/menshen/mlps",
+               {"等级保护测评项与检查数据目录", "Folder of the MLPS catalogue and its checks"}),
+          path("compliance.output", "/var/lib/menshen/compliance",
+               {"测评报告输出目录", "Folder for assessment reports"}),
+          list("compliance.management_interfaces", "",
+               {"管理口名称：不参与转发，测评时不要求属于任何安全域",
+                "Management interfaces: they forward nothing and need no domain in an assessment"}),
+      });
+}
+
+void add_sandbox(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          choice("sandbox.mode", "enforce", {"enforce", "off"},
+                 {"enforce 启用进程沙箱（降权、Landlock、seccomp）；off 仅供排错，会写入告警日志",
+                  "enforce confines the daemons (privileges, Landlock, seccomp); off is for "
+                  "finding faults "
+                  "only and logs a warning"}),
+          text(
+              "sandbox.auditd_user", "",
+              {"以 root 启动时，审计守护进程切换到的用户；留空则不切换（由 systemd 的 User= 指定）",
+               "User that the audit daemon switches to when started as root; empty: none "
+               "(systemd's User= "
+               "names it)"}),
+          text(
+              "sandbox.policyd_user", "",
+              {"以 root 启动时，策略守护进程切换到的用户；留空则不切换（由 systemd 的 User= 指定）",
+               "User that the policy daemon switches to when started as root; empty: none "
+               "(systemd's User= "
+               "names it)"}),
+          text(
+              "sandbox.sensord_user", "",
+              {"以 root 启动时，检测守护进程切换到的用户；留空则不切换（由 systemd 的 User= 指定）",
+               "User that the sensor daemon switches to when started as root; empty: none "
+               "(systemd's User= "
+               "names it)"}),
+      });
+}
+
+std::vector<SettingDefinition> make_table() {
+  std::vector<SettingDefinition> table;
+  add_general(table);
+  add_inspection(table);
+  add_sensor(table);
+  add_policy(table);
+  add_audit(table);
+  add_compliance(table);
+  add_sandbox(table);
+  return table;
+}
+
+bool same(const Settings& a, const Settings& b, const SettingDefinition& definition) {
+  switch (definition.type) {
+    case Type::integer:
+      return a.integer(definition.key) == b.integer(definition.key);
+    case Type::boolean:
+      return a.boolean(definition.key) == b.boolean(definition.key);
+    case Type::list:
+      return a.list(definition.key) == b.list(definition.key);
+    case Type::text:
+    case Type::choice:
+    case Type::path:
+      return a.text(definition.key) == b.text(definition.key);
+  }
+  return false;
+}
+
+// Two daemons in one socket or folder would take each other's place.
+constexpr std::array<std::string_view, 6> distinct_keys{
+    "general.auditd_socket",  "general.policyd_socket", "general.sensord_socket",
+    "sensor.state_directory", "policy.state_directory", "audit.directory"};
+
+void check_distinct(const Settings& settings, Diagnostics& diagnostics) {
+  for (std::size_t i = 0; i < distinct_keys.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (settings.text(distinct_keys[i]) != settings.text(distinct_keys[j])) continue;
+      const std::string first(distinct_keys[j]);
+      const std::string second(distinct_keys[i]);
+      diagnostics.error(
+          "same-path", {},
+          {second + " 不能与 " + first + " 相同", second + " must differ from " + first});
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const SettingDefinition> settings_table() {
+  static const std::vector<SettingDefinition> table = make_table();
+  return table;
+}
+
+LoadedSettings parse_settings(std::string name, std::string_view source) {
+  LoadedSettings loaded{std::nullopt, Diagnostics(std::move(name), std::string(source))};
+  loaded.settings = Settings::parse(settings_table(), source, loaded.diagnostics);
+  if (loaded.settings) check_distinct(*loaded.settings, loaded.diagnostics);
+  if (loaded.diagnostics.has_errors()) loaded.settings.reset();
+  return loaded;
+}
+
+Result<LoadedSettings> load_settings(const std::filesystem::path& file) {
+  return parse_settings(file.string(), MENSHEN_TRY(read_file(file, settings_bytes_max)));
+}
+
+Lang settings_language(const Settings& settings) {
+  Lang lang = lang_from_environment();
+  static_cast<void>(parse_lang(settings.text("general.language"), lang));  // "auto" is no language
+  return lang;
+}
+
+std::vector<std::string> changed_until_restart(const Settings& running, const Settings& loaded) {
+  std::vector<std::string> keys;
+  for (const SettingDefinition& definition : settings_table()) {
+    if (!definition.reloadable && !same(running, loaded, definition)) {
+      keys.emplace_back(definition.key);
+    }
+  }
+  return keys;
+}
+
+}  // namespace menshen::apps
