@@ -1,18 +1,20 @@
 // The small vocabulary in which a check says what must hold. Data, not a language: no variables, no
-// negation of a whole expression (so that nothing unknown can turn into "conforming"), no calls.
+// calls, and no negation of a whole expression, so that nothing unknown can turn into "conforming".
 //
-//   all_of: [EXPR...]        any_of: [EXPR...]
+//   all_of: [EXPR...]
+//   any_of: [EXPR...]
 //   {fact: PATH, OPERATOR: VALUE, default: VALUE}
-//   {file_setting: FILE, key: KEY, OPERATOR: VALUE, default: VALUE}   fact host.file, FILE as in
-//   host_files() {sysctl: KEY, OPERATOR: VALUE}                                    fact host.sysctl
-//   {package: NAME, installed: true|false}                            fact host.packages
-//   {service: NAME, running: true|false}                              fact host.processes
-//   {permission: PATH, mode_at_most: "0640", owner: USER, group: GROUP}   fact host.modes
-//   {command: NAME, OPERATOR: VALUE}                                  fact host.command, NAME as in
-//   host_commands()
+//   {file_setting: FILE, key: KEY, OPERATOR: VALUE, default: VALUE}  FILE as in settings_files()
+//   {sysctl: KEY, OPERATOR: VALUE}
+//   {package: NAME, installed: true|false}
+//   {service: NAME, running: true|false}          NAME as the process calls itself (15 bytes)
+//   {permission: PATH, mode_at_most: "0640", owner: USER, group: GROUP}
+//   {command: NAME, OPERATOR: VALUE}              NAME as in host_commands()
 //
-// PATH is dotted: the longest fact name that begins it, then object keys. `default` stands for a
-// key that a collected file or object does not hold: what the program itself would use then.
+// The last six are short for facts under host.file, host.sysctl, host.packages, host.processes,
+// host.modes and host.command. PATH is dotted: the longest fact name that begins it, then object
+// keys. `default` stands for a key that a collected file or object does not hold: what the program
+// itself would use then.
 #pragma once
 
 #include <cstdint>

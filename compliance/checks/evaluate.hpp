@@ -28,9 +28,10 @@ enum class Verdict : unsigned char {
 [[nodiscard]] std::string_view verdict_name(Verdict verdict);  // "conforming", for JSON
 
 struct Observation {
-  std::string path;      // what was asked
-  Text expected;         // "at least 8"
-  std::string observed;  // JSON text of the value, at most observed_bytes_max; empty: nothing seen
+  std::string path;  // what was asked
+  Text expected;     // "at least 8"
+  std::string
+      observed;  // JSON text of the value, cut after observed_bytes_max; empty: nothing seen
   Outcome outcome = Outcome::unknown;
   std::string fact;  // key into Facts; empty: absent
 };

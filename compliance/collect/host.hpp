@@ -4,30 +4,17 @@
 
 #include <sys/types.h>
 
-#include <chrono>
-#include <cstdint>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "compliance/catalogue/sources.hpp"
 #include "compliance/collect/facts.hpp"
 
 namespace menshen::compliance {
-
-// The whole list: a check can name no other command.
-struct HostCommand {
-  std::string_view name;  // "sshd"
-  std::vector<std::string_view>
-      arguments;  // the program first, looked up in /usr/sbin:/usr/bin:/sbin:/bin
-  std::chrono::milliseconds timeout{5000};
-};
-[[nodiscard]] std::span<const HostCommand> host_commands();
-// The settings files that are read, by their path.
-[[nodiscard]] std::span<const std::string_view> host_files();
 
 struct CommandOutput {
   int status = 0;

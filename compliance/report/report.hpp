@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "compliance/assess/assess.hpp"
 
@@ -14,8 +15,8 @@ struct ReportOptions {
   Lang lang = Lang::zh;
   std::string file_name =
       "report.html";  // as it will be stored: named in "how to verify this page"
-  std::string sidecar_name =
-      "report.html.evidence.json";  // the audit store's attestation of the page's digest
+  std::string sidecar_name = "report.html.evidence.json";  // the audit store's proof of its digest
+  std::vector<std::string> verify_commands;  // printed there, as the caller's program takes them
 };
 
 [[nodiscard]] std::string render_html(const Assessment& assessment, const ReportOptions& options);

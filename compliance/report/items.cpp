@@ -1,0 +1,222 @@
+// The findings and the record of every item.
+#include <algorithm>
+
+#include "compliance/report/page.hpp"
+
+namespace menshen::compliance {
+namespace {
+
+Text automation_text(Automation automation) {
+  switch (automation) {
+    case Automation::automatic:
+      return {"自动", "Automatic"};
+    case Automation::semi:
+      return {"半自动", "Semi-automatic"};
+    case Automation::manual:
+      return {"人工", "Manual"};
+  }
+  return {};
+}
+
+Text responsible_text(Responsible responsible) {
+  switch (responsible) {
+    case Responsible::provider:
+      return {"云服务商", "Cloud provider"};
+    case Responsible::tenant:
+      return {"云服务客户", "Cloud tenant"};
+    case Responsible::both:
+      return {"云服务商与云服务客户", "Provider and tenant, each for its own part"};
+  }
+  return {};
+}
+
+Text method_text(Method method) {
+  switch (method) {
+    case Method::interview:
+      return {"访谈", "interview"};
+    case Method::examine:
+      return {"核查", "examination"};
+    case Method::test:
+      return {"测试", "test"};
+  }
+  return {};
+}
+
+Text outcome_text(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::yes:
+      return {"满足", "met"};
+    case Outcome::no:
+      return {"不满足", "not met"};
+    case Outcome::unknown:
+      return {"未采集", "not collected"};
+    case Outcome::error:
+      return {"失败", "error"};
+  }
+  return {};
+}
+
+std::string_view outcome_class(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::yes:
+      return "yes";
+    case Outcome::no:
+      return "no";
+    case Outcome::unknown:
+      return "unknown";
+    case Outcome::error:
+      return "err";
+  }
+  return "";
+}
+
+bool judged(Verdict verdict) {
+  return verdict == Verdict::conforming || verdict == Verdict::partial ||
+         verdict == Verdict::failing;
+}
+
+}  // namespace
+
+void Page::findings() {
+  put("<section>\n<h2>{}</h2>\n", t("问题清单（按风险排序）", "Findings by risk"));
+  if (a_.findings.empty()) {
+    put("<p>{}</p>\n</section>\n",
+        t("已判定的测评项中未发现问题。", "No findings among the judged items."));
+    return;
+  }
+  put("<table>\n<thead><tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th><th>{}</th></tr></thead>\n"
+      "<tbody>\n",
+      t("测评项", "Item"), t("控制点", "Control point"), t("结果", "Result"), t("风险", "Risk"),
+      t("情况与整改", "What was seen and what to do"));
+  for (const std::size_t i : a_.findings) finding_row(a_.items[i]);
+  put("</tbody>\n</table>\n</section>\n");
+}
+
+void Page::finding_row(const ItemResult& result) {
+  const Item& item = *result.item;
+  put("<tr><td class=\"mono\">{}</td><td>{}</td><td>{}</td><td>", item_link(result),
+      t(item.control_title), badge(result.verdict));
+  if (item.high_risk) {
+    put("<span class=\"risk\">{}{}</span><br>{}", t("高风险", "High risk"),
+        item.high_risk->trigger.empty() ? "" : " " + escape_html(item.high_risk->trigger),
+        t(item.high_risk->reason));
+  } else {
+    put("{}", item.weight == 2 ? t("重要项", "Important") : t("一般项", "Ordinary"));
+  }
+  put("</td><td>");
+  for (const std::size_t c : result.checks) {
+    const CheckResult& check_result = a_.checks[c];
+    if (check_result.verdict != Verdict::failing && check_result.verdict != Verdict::partial)
+      continue;
+    put("<p>{}</p><p class=\"open\">{}{}</p>", t(check_result.reason), t("整改：", "Remedy: "),
+        t(check_result.check->remediation.text));
+  }
+  put("</td></tr>\n");
+}
+
+void Page::items() {
+  put("<section>\n<h2>{}</h2>\n", t("逐项记录", "Record of every item"));
+  const Layer* layer = nullptr;
+  for (const ItemResult& result : a_.items) {
+    if (result.layer != layer) {
+      layer = result.layer;
+      put("<h3 id=\"l-{}\">{} {}<small>{}</small></h3>\n", escape_html(layer->id),
+          escape_html(layer->id), t(layer->title),
+          layer->part == Part::general ? t("安全通用要求", "General requirements")
+                                       : t("云计算安全扩展要求", "Cloud extension"));
+    }
+    item(result);
+  }
+  put("</section>\n");
+}
+
+void Page::item(const ItemResult& result) {
+  const Item& item = *result.item;
+  const bool open = result.verdict == Verdict::failing || result.verdict == Verdict::partial ||
+                    result.verdict == Verdict::error;
+  put("<details class=\"item\" id=\"i-{}\"{}>\n<summary><span class=\"id\">{}</span>"
+      "<span class=\"what\"><b>{}</b>{}</span><span class=\"right\">{}</span></summary>\n"
+      "<div class=\"body\">\n",
+      escape_html(item.id), open ? " open" : "", escape_html(item.id), t(item.control_title),
+      t(item.requirement), badge(result.verdict));
+  item_facts(result);
+  for (const std::size_t c : result.checks) check(a_.checks[c]);
+  if (result.open_objects && judged(result.verdict)) {
+    std::string names;
+    for (const Text& object : item.objects)
+      names += (names.empty() ? "" : t("；", "; ")) + t(object);
+    put("<p class=\"open\"><b>{}</b>{}</p>\n",
+        t("其他测评对象（未检）：", "Other objects (open): "),
+        options_.lang == Lang::zh ? "除本机外的" + names : names + " other than this appliance");
+  }
+  put("</div>\n</details>\n");
+}
+
+void Page::item_facts(const ItemResult& result) {
+  const Item& item = *result.item;
+  put("<dl>\n<dt>{}</dt><dd>{}</dd>\n", t("判定", "Standing"), t(result.reason));
+  std::string names;
+  for (const Text& object : item.objects) names += (names.empty() ? "" : t("；", "; ")) + t(object);
+  std::string methods;
+  for (const Method method : item.methods)
+    methods += (methods.empty() ? "" : t("、", ", ")) + t(method_text(method));
+  put("<dt>{}</dt><dd>{}</dd>\n<dt>{}</dt><dd>{}</dd>\n", t("测评对象", "Objects"), names,
+      t("测评方法", "Methods"), methods);
+  put("<dt>{}</dt><dd>{} · {} {} · {} {}{}</dd>\n", t("属性", "Attributes"),
+      t(automation_text(item.automation)), t("类别", "class"), std::string(1, item.sag),
+      t("权重（估计）", "weight (estimate)"), item.weight,
+      item.optional_wording ? t(" · 标准用语为“可”", " · the standard says \"may\"") : "");
+  put("<dt>{}</dt><dd>{}</dd>\n", t("责任方", "Responsible"),
+      t(responsible_text(item.responsible)));
+  if (item.high_risk) {
+    put("<dt>{}</dt><dd><span class=\"risk\">{}</span> {}{}</dd>\n",
+        t("高风险情形", "High-risk case"),
+        item.high_risk->trigger.empty() ? t("高风险", "High risk")
+                                        : escape_html(item.high_risk->trigger),
+        t(item.high_risk->reason),
+        escape_html(fmt::format(" ({})", fmt::join(item.high_risk->references, "; "))));
+  }
+  if (!item.guidance.zh.empty())
+    put("<dt>{}</dt><dd>{}</dd>\n", t("测评提示", "For the assessor"), t(item.guidance));
+  put("</dl>\n");
+}
+
+void Page::check(const CheckResult& result) {
+  put("<div class=\"check c-{}\">\n<h4><span>{}</span>{}</h4>\n<p class=\"why\">{} "
+      "<span class=\"open\">{}{}</span></p>\n",
+      verdict_name(result.verdict), t(result.check->title), badge(result.verdict), t(result.reason),
+      t("对象：", "Object: "), t(result.check->object));
+  observations(result);
+  if (result.verdict == Verdict::failing || result.verdict == Verdict::partial)
+    remediation(result.check->remediation);
+  put("</div>\n");
+}
+
+void Page::observations(const CheckResult& result) {
+  if (result.observations.empty()) return;
+  put("<table>\n<tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th><th>{}</th></tr>\n",
+      t("检查点", "Looked at"), t("期望", "Expected"), t("实测", "Observed"), t("结果", "Result"),
+      t("证据", "Evidence"));
+  for (const Observation& o : result.observations) {
+    const auto source = source_of_.find(o.fact);
+    put("<tr><td class=\"mono\">{}</td><td>{}</td><td class=\"mono\">{}</td>"
+        "<td class=\"{}\">{}</td><td class=\"n\">{}</td></tr>\n",
+        escape_html(o.path), t(o.expected),
+        o.observed.empty() ? t("（无）", "(none)") : escape_html(o.observed),
+        outcome_class(o.outcome), t(outcome_text(o.outcome)),
+        source == source_of_.end()
+            ? "\xe2\x80\x94"
+            : fmt::format("<a href=\"#e-{0}\">#{0}</a>", source->second + 1));
+  }
+  put("</table>\n");
+}
+
+void Page::remediation(const Remediation& remediation) {
+  put("<p><b>{}</b>{}</p>\n", t("整改建议：", "Remediation: "), t(remediation.text));
+  if (remediation.commands.empty()) return;
+  put("<pre>");
+  for (const std::string& command : remediation.commands) put("{}\n", escape_html(command));
+  put("</pre>\n");
+}
+
+}  // namespace menshen::compliance
