@@ -35,8 +35,9 @@ class NetlinkPort {
  public:
   virtual ~NetlinkPort() = default;
   [[nodiscard]] virtual Result<void> send(std::span<const std::byte> message) = 0;
-  // One datagram; 0: nothing came within the port's timeout.
-  [[nodiscard]] virtual Result<std::size_t> receive(std::span<std::byte> buffer) = 0;
+  // One datagram; 0: nothing came within timeout_ms.
+  [[nodiscard]] virtual Result<std::size_t> receive(std::span<std::byte> buffer,
+                                                    int timeout_ms) = 0;
 };
 
 // NETLINK_NETFILTER in the caller's network namespace. Needs CAP_NET_ADMIN there.

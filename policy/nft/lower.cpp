@@ -75,7 +75,7 @@ Verdict go(std::string chain) { return {Verdict::Kind::go_to, std::move(chain)};
 
 Set verdict_map(std::string name, FieldType key,
                 std::initializer_list<std::pair<std::uint32_t, std::string_view>> targets) {
-  Set set{std::move(name), {key}, DataType::verdict, false, {}, {}};
+  Set set{std::move(name), {key}, DataType::verdict, false, false, 0, {}, {}};
   for (const auto& [value, chain] : targets) set.verdicts.push_back(go(std::string(chain)));
   std::sort(set.verdicts.begin(), set.verdicts.end());
   set.verdicts.erase(std::unique(set.verdicts.begin(), set.verdicts.end()), set.verdicts.end());
@@ -96,7 +96,14 @@ Set verdict_map(std::string name, FieldType key,
 }
 
 Set address_map(std::string name, std::span<const AddressRange> ranges, bool v6) {
-  Set set{std::move(name), {v6 ? FieldType::ipv6 : FieldType::ipv4}, DataType::id, true, {}, {}};
+  Set set{std::move(name),
+          {v6 ? FieldType::ipv6 : FieldType::ipv4},
+          DataType::id,
+          true,
+          false,
+          0,
+          {},
+          {}};
   for (const AddressRange& range : ranges) {
     set.elements.push_back(
         {address_key(range.first, v6), address_key(range.last, v6), range.domain});
@@ -105,7 +112,7 @@ Set address_map(std::string name, std::span<const AddressRange> ranges, bool v6)
 }
 
 Set port_map(std::string name, std::span<const PortClass> classes) {
-  Set set{std::move(name), {FieldType::port}, DataType::id, true, {}, {}};
+  Set set{std::move(name), {FieldType::port}, DataType::id, true, false, 0, {}, {}};
   for (const PortClass& each : classes)
     set.elements.push_back({port_key(each.first), port_key(each.last), each.id});
   return set;
@@ -139,7 +146,7 @@ class Lowering {
   void drop_chain(Reason reason, bool log);
   void logged_chain(std::string name, Reason reason, std::string_view next);
   Rule log_rule(Reason reason) const;
-  void chain(std::string name, std::vector<Rule> rules, bool hook = false) {
+  void chain(std::string name, std::vector<Rule> rules, Hook hook = Hook::none) {
     out_.chains.push_back({std::move(name), hook, std::move(rules)});
   }
   std::uint32_t mark(Code code) const {
@@ -154,7 +161,8 @@ class Lowering {
 };
 
 void Lowering::flows() {
-  Set set{"flows", {FieldType::id, FieldType::id, FieldType::id}, DataType::id, false, {}, {}};
+  Set set{"flows", {FieldType::id, FieldType::id, FieldType::id}, DataType::id, false, false, 0, {},
+          {}};
   set.elements.reserve(policy_.table().entries().size());
   for (const TableEntry& entry : policy_.table().entries()) {
     Element element;
@@ -172,9 +180,10 @@ void Lowering::flows() {
 }
 
 void Lowering::attachments() {
-  Set attached{"attached", {FieldType::id, FieldType::interface}, DataType::none, false, {}, {}};
-  Set roaming{"roaming", {FieldType::id}, DataType::none, false, {}, {}};
-  Set claimed{"interfaces", {FieldType::interface}, DataType::none, false, {}, {}};
+  Set attached{
+      "attached", {FieldType::id, FieldType::interface}, DataType::none, false, false, 0, {}, {}};
+  Set roaming{"roaming", {FieldType::id}, DataType::none, false, false, 0, {}, {}};
+  Set claimed{"interfaces", {FieldType::interface}, DataType::none, false, false, 0, {}, {}};
   const auto add = [](Set& set, const ElementKey& key) { set.elements.push_back({key, key, 0}); };
   for (std::uint32_t id = 1; id <= policy_.domains().size(); ++id) {
     const Domain& domain = policy_.domain(id);
@@ -256,7 +265,7 @@ void Lowering::attachment_chain(std::string name, bool source, std::string_view 
   }
   for (const bool v6 : {false, true}) rule(v6, {}, wrong);
   rules.push_back({{go(std::string(unknown))}});
-  chain(std::move(name), std::move(rules), source);
+  chain(std::move(name), std::move(rules), source ? Hook::forward : Hook::none);
 }
 
 // Decides on the connection, not the packet: replies and ICMP errors share the opener's decision.

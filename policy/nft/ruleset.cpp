@@ -46,6 +46,8 @@ std::string field_text(FieldType type, std::span<const std::uint8_t> bytes) {
       return std::to_string(host_u32(bytes));
     case FieldType::ct_state:
       return state_name(host_u32(bytes));
+    case FieldType::other:
+      return fmt::format("{:#010x}", host_u32(bytes));
     case FieldType::port:
       return std::to_string(bytes[0] << 8 | bytes[1]);
     case FieldType::protocol:
@@ -186,6 +188,8 @@ std::string_view name_of(FieldType type) {
       return "interface";
     case FieldType::ct_state:
       return "ct_state";
+    case FieldType::other:
+      return "other";
   }
   return "?";
 }
@@ -235,7 +239,9 @@ std::string to_text(const Ruleset& ruleset, std::size_t elements_shown) {
   }
   for (const Chain& chain : ruleset.chains) {
     out += fmt::format("  chain {}{}\n", chain.name,
-                       chain.forward_hook ? " (hook forward, policy drop)" : "");
+                       chain.hook == Hook::forward ? " (hook forward, policy drop)"
+                       : chain.hook == Hook::other ? " (another hook)"
+                                                   : "");
     for (const Rule& rule : chain.rules) out += fmt::format("    {}\n", to_text(rule));
   }
   return out;

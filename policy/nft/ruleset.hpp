@@ -39,6 +39,7 @@ enum class FieldType : std::uint8_t {
   protocol,   // 8 bits
   interface,  // 16 bytes, zero padded
   ct_state,   // 32 bits, host order
+  other,      // of a live set that we never make
 };
 
 // Bytes of a field within a key.
@@ -73,6 +74,8 @@ struct Set {
   std::vector<FieldType> key;
   DataType data = DataType::none;
   bool interval = false;
+  bool catch_all = false;         // live only: an element that stands for every key
+  std::uint32_t other_flags = 0;  // live only: kernel flags that we never set
   std::vector<Verdict> verdicts;
   std::vector<Element> elements;  // sorted by key
   bool operator==(const Set&) const = default;
@@ -169,9 +172,12 @@ struct Rule {
   bool operator==(const Rule&) const = default;
 };
 
+// forward: type filter, hook forward, priority 0, policy drop. other: any other hook (live only).
+enum class Hook : std::uint8_t { none, forward, other };
+
 struct Chain {
   std::string name;
-  bool forward_hook = false;  // type filter, hook forward, priority 0, policy drop
+  Hook hook = Hook::none;
   std::vector<Rule> rules;
   bool operator==(const Chain&) const = default;
 };
