@@ -16,7 +16,7 @@ struct Change {
   ChangeKind kind{};
   std::string from;  // domain name, or "any"; domain: the domain
   std::string to;
-  std::string service;  // "tcp/80", "tcp/8000-8100", "icmp", "any"; domain: empty
+  std::string service;  // "tcp/80", "tcp/8000-8100", "udp", "icmp", "other protocols"
   Text text;            // one line for a person
 };
 
