@@ -39,7 +39,8 @@ struct AddressSpace {
   }
 
  private:
-  static std::optional<Point> step(const Point& point, std::uint8_t carry, std::uint8_t wrap, int by) {
+  static std::optional<Point> step(const Point& point, std::uint8_t carry, std::uint8_t wrap,
+                                   int by) {
     auto bytes = point.bytes();
     for (std::size_t i = bytes.size(); i-- > 0;) {
       if (bytes[i] != carry) {
@@ -83,7 +84,8 @@ struct AddressSpace {
     }
     unsigned length = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-    if (error != std::errc{} || end != text.data() + text.size() || length > width) return std::nullopt;
+    if (error != std::errc{} || end != text.data() + text.size() || length > width)
+      return std::nullopt;
     return length;
   }
 };
@@ -186,8 +188,10 @@ class SetParser {
   [[nodiscard]] bool negated() const { return negated_; }
 
  private:
-  static tl::unexpected<Error> problem(std::string_view en, std::string_view zh, std::string_view text) {
-    return fail(ErrorCode::invalid, {fmt::format("{}：\"{}\"", zh, text), fmt::format("{}: \"{}\"", en, text)});
+  static tl::unexpected<Error> problem(std::string_view en, std::string_view zh,
+                                       std::string_view text) {
+    return fail(ErrorCode::invalid,
+                {fmt::format("{}：\"{}\"", zh, text), fmt::format("{}: \"{}\"", en, text)});
   }
 
   Result<Ranges<Space>> variable(std::string_view name, std::size_t depth) {
@@ -204,7 +208,8 @@ class SetParser {
     std::size_t begin = 0;
     for (std::size_t i = 0; i <= text.size(); ++i) {
       if (i < text.size() && text[i] == '[') ++level;
-      if (i < text.size() && text[i] == ']' && level-- == 0) return problem("stray ]", "多余的 ]", text);
+      if (i < text.size() && text[i] == ']' && level-- == 0)
+        return problem("stray ]", "多余的 ]", text);
       if (i < text.size() && (text[i] != ',' || level != 0)) continue;
       std::string_view element = trim(text.substr(begin, i - begin));
       begin = i + 1;
@@ -214,7 +219,8 @@ class SetParser {
       auto& side = negative ? unwanted : wanted;
       side.insert(side.end(), part.begin(), part.end());
       any_wanted = any_wanted || !negative;
-      if (wanted.size() + unwanted.size() > set_ranges_max) return problem("too many ranges", "范围过多", "...");
+      if (wanted.size() + unwanted.size() > set_ranges_max)
+        return problem("too many ranges", "范围过多", "...");
     }
     if (level != 0) return problem("missing ]", "缺少 ]", text);
     if (!any_wanted) wanted = {Space::whole()};
@@ -229,8 +235,9 @@ class SetParser {
 
 template <class Ranges, class Point>
 bool in_ranges(const Ranges& ranges, const Point& point) noexcept {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), point,
-                                      [](const Point& p, const auto& range) { return p < range.first; });
+  const auto after =
+      std::upper_bound(ranges.begin(), ranges.end(), point,
+                       [](const Point& p, const auto& range) { return p < range.first; });
   return after != ranges.begin() && !(std::prev(after)->second < point);
 }
 
@@ -313,6 +320,8 @@ PortSet PortSet::any() {
   return set;
 }
 
-bool PortSet::contains(std::uint16_t port) const noexcept { return any_ || in_ranges(ranges_, port); }
+bool PortSet::contains(std::uint16_t port) const noexcept {
+  return any_ || in_ranges(ranges_, port);
+}
 
 }  // namespace menshen::sensor

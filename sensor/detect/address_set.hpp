@@ -14,7 +14,8 @@
 
 namespace menshen::sensor {
 
-inline constexpr std::size_t set_nesting_max = 16;      // lists within lists, variables within variables
+inline constexpr std::size_t set_nesting_max =
+    16;  // lists within lists, variables within variables
 inline constexpr std::size_t set_ranges_max = 100'000;  // of one set, variables expanded
 
 using Variables = std::map<std::string, std::string, std::less<>>;

@@ -12,11 +12,14 @@ namespace {
 
 constexpr std::size_t npos = std::string_view::npos;
 
-constexpr unsigned char fold(unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c + 32) : c; }
+constexpr unsigned char fold(unsigned char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c + 32) : c;
+}
 
 bool equal_folded(const char* text, std::string_view lower) {
   for (std::size_t i = 0; i < lower.size(); ++i) {
-    if (fold(static_cast<unsigned char>(text[i])) != static_cast<unsigned char>(lower[i])) return false;
+    if (fold(static_cast<unsigned char>(text[i])) != static_cast<unsigned char>(lower[i]))
+      return false;
   }
   return true;
 }
@@ -60,7 +63,8 @@ class Matcher {
         continue;
       }
       if (const auto* regex = std::get_if<RegexTest>(&test.what)) {
-        if (test.relative_next && !regex->negated) return try_expressions(tests, index, *regex, end);
+        if (test.relative_next && !regex->negated)
+          return try_expressions(tests, index, *regex, end);
         const auto match = expression(*regex, end, 0);
         if (match.has_value() == regex->negated) return false;
         if (match) end = match->second;
@@ -71,7 +75,8 @@ class Matcher {
     return true;
   }
 
-  bool try_places(const std::vector<Test>& tests, std::size_t index, const Content& content, std::size_t end) {
+  bool try_places(const std::vector<Test>& tests, std::size_t index, const Content& content,
+                  std::size_t end) {
     for (std::size_t start = 0;;) {
       const std::size_t place = find(content, end, start);
       if (place == npos) return false;
@@ -81,7 +86,8 @@ class Matcher {
     }
   }
 
-  bool try_expressions(const std::vector<Test>& tests, std::size_t index, const RegexTest& regex, std::size_t end) {
+  bool try_expressions(const std::vector<Test>& tests, std::size_t index, const RegexTest& regex,
+                       std::size_t end) {
     for (std::size_t start = 0;;) {
       const auto match = expression(regex, end, start);
       if (!match) return false;
@@ -92,7 +98,8 @@ class Matcher {
   }
 
   // Where in the buffer; `start` counts from where the search begins.
-  std::optional<std::pair<std::size_t, std::size_t>> expression(const RegexTest& regex, std::size_t end,
+  std::optional<std::pair<std::size_t, std::size_t>> expression(const RegexTest& regex,
+                                                                std::size_t end,
                                                                 std::size_t start) {
     const std::size_t base = regex.relative ? end : 0;
     auto match = regex.regex->find(buffer_.bytes.subspan(base), start, scratch_.regex);
@@ -102,8 +109,8 @@ class Matcher {
 
   [[nodiscard]] std::int64_t value(const Operand& operand) const {
     if (operand.variable < 0) return operand.value;
-    return static_cast<std::int64_t>(
-        std::min<std::uint64_t>(scratch_.variables[static_cast<std::size_t>(operand.variable)], INT32_MAX));
+    return static_cast<std::int64_t>(std::min<std::uint64_t>(
+        scratch_.variables[static_cast<std::size_t>(operand.variable)], INT32_MAX));
   }
 
   // The first place at or after `start` that the content's modifiers allow.
@@ -156,16 +163,22 @@ class Matcher {
     return there != at.negated;
   }
 
-  bool holds(const SizeTest& size, std::size_t&) const { return size.size.contains(buffer_.bytes.size()); }
-  bool holds(const Absent& absent, std::size_t&) const { return absent.or_else; }  // the buffer is there
+  bool holds(const SizeTest& size, std::size_t&) const {
+    return size.size.contains(buffer_.bytes.size());
+  }
+  bool holds(const Absent& absent, std::size_t&) const {
+    return absent.or_else;
+  }  // the buffer is there
 
   bool holds(const Entropy& entropy, std::size_t&) const {
     const auto whole = buffer_.bytes;
     if (entropy.offset >= whole.size()) return false;
-    const auto length = entropy.bytes == 0 ? whole.size() - entropy.offset
-                                           : std::min<std::size_t>(entropy.bytes, whole.size() - entropy.offset);
+    const auto length = entropy.bytes == 0
+                            ? whole.size() - entropy.offset
+                            : std::min<std::size_t>(entropy.bytes, whole.size() - entropy.offset);
     std::array<std::uint32_t, 256> counts{};
-    for (const std::byte b : whole.subspan(entropy.offset, length)) ++counts[std::to_integer<std::size_t>(b)];
+    for (const std::byte b : whole.subspan(entropy.offset, length))
+      ++counts[std::to_integer<std::size_t>(b)];
     double bits = 0;
     for (const auto count : counts) {
       if (count == 0) continue;
@@ -176,16 +189,18 @@ class Matcher {
   }
 
   // The number that `at` names and the place behind it.
-  std::optional<std::uint64_t> number(const NumberAt& at, std::size_t end, std::size_t& behind) const {
-    const std::int64_t place = (at.relative ? static_cast<std::int64_t>(end) : 0) + value(at.offset);
+  std::optional<std::uint64_t> number(const NumberAt& at, std::size_t end,
+                                      std::size_t& behind) const {
+    const std::int64_t place =
+        (at.relative ? static_cast<std::int64_t>(end) : 0) + value(at.offset);
     const std::int64_t bytes = value(at.bytes);
     const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
     const bool text = at.base != 0;
     if (place < 0 || bytes < 0 || bytes > (text ? 23 : 8) || place > size) return std::nullopt;
     // Digits may end before the wanted number of bytes does, at the buffer's end too.
     if (!text && place + bytes > size) return std::nullopt;
-    const auto field = buffer_.bytes.subspan(static_cast<std::size_t>(place),
-                                             static_cast<std::size_t>(std::min(bytes, size - place)));
+    const auto field = buffer_.bytes.subspan(
+        static_cast<std::size_t>(place), static_cast<std::size_t>(std::min(bytes, size - place)));
     std::uint64_t result = 0;
     behind = static_cast<std::size_t>(place) + field.size();
     if (text) {
@@ -194,11 +209,13 @@ class Matcher {
       result = *digits;
     } else {
       for (std::size_t i = 0; i < field.size(); ++i) {
-        const auto byte = std::to_integer<std::uint64_t>(field[at.endian == Endian::big ? i : field.size() - 1 - i]);
+        const auto byte = std::to_integer<std::uint64_t>(
+            field[at.endian == Endian::big ? i : field.size() - 1 - i]);
         result = result << 8U | byte;
       }
     }
-    if (at.bitmask != 0) result = (result & at.bitmask) >> static_cast<unsigned>(std::countr_zero(at.bitmask));
+    if (at.bitmask != 0)
+      result = (result & at.bitmask) >> static_cast<unsigned>(std::countr_zero(at.bitmask));
     return result;
   }
 
@@ -221,14 +238,30 @@ class Matcher {
                             : scratch_.variables[static_cast<std::size_t>(test.value.variable)];
     bool answer = false;
     switch (test.comparison) {
-      case Comparison::equal: answer = *found == wanted; break;
-      case Comparison::not_equal: answer = *found != wanted; break;
-      case Comparison::less: answer = *found < wanted; break;
-      case Comparison::less_equal: answer = *found <= wanted; break;
-      case Comparison::greater: answer = *found > wanted; break;
-      case Comparison::greater_equal: answer = *found >= wanted; break;
-      case Comparison::bit_and: answer = (*found & wanted) != 0; break;
-      case Comparison::bit_or: answer = (*found ^ wanted) != 0; break;
+      case Comparison::equal:
+        answer = *found == wanted;
+        break;
+      case Comparison::not_equal:
+        answer = *found != wanted;
+        break;
+      case Comparison::less:
+        answer = *found < wanted;
+        break;
+      case Comparison::less_equal:
+        answer = *found <= wanted;
+        break;
+      case Comparison::greater:
+        answer = *found > wanted;
+        break;
+      case Comparison::greater_equal:
+        answer = *found >= wanted;
+        break;
+      case Comparison::bit_and:
+        answer = (*found & wanted) != 0;
+        break;
+      case Comparison::bit_or:
+        answer = (*found ^ wanted) != 0;
+        break;
     }
     return answer != test.negated;
   }
@@ -270,15 +303,25 @@ class Matcher {
                            : scratch_.variables[static_cast<std::size_t>(math.operand.variable)];
     std::uint64_t result = *found;
     switch (math.operation) {
-      case ByteMath::Operation::add: result += right; break;
-      case ByteMath::Operation::subtract: result -= right; break;
-      case ByteMath::Operation::multiply: result *= right; break;
+      case ByteMath::Operation::add:
+        result += right;
+        break;
+      case ByteMath::Operation::subtract:
+        result -= right;
+        break;
+      case ByteMath::Operation::multiply:
+        result *= right;
+        break;
       case ByteMath::Operation::divide:
         if (right == 0) return false;
         result /= right;
         break;
-      case ByteMath::Operation::shift_left: result = right < 64 ? result << right : 0; break;
-      case ByteMath::Operation::shift_right: result = right < 64 ? result >> right : 0; break;
+      case ByteMath::Operation::shift_left:
+        result = right < 64 ? result << right : 0;
+        break;
+      case ByteMath::Operation::shift_right:
+        result = right < 64 ? result >> right : 0;
+        break;
     }
     scratch_.variables[static_cast<std::size_t>(math.variable)] = result;
     end = behind;
@@ -286,7 +329,8 @@ class Matcher {
   }
 
   bool holds(const Base64Decode& decode, std::size_t& end) {
-    const std::int64_t place = (decode.relative ? static_cast<std::int64_t>(end) : 0) + value(decode.offset);
+    const std::int64_t place =
+        (decode.relative ? static_cast<std::int64_t>(end) : 0) + value(decode.offset);
     if (place < 0 || place >= static_cast<std::int64_t>(buffer_.bytes.size())) return false;
     auto input = buffer_.bytes.subspan(static_cast<std::size_t>(place));
     if (decode.bytes != 0) input = input.first(std::min<std::size_t>(decode.bytes, input.size()));
@@ -304,14 +348,17 @@ class Matcher {
 
 }  // namespace
 
-std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from, std::size_t to) noexcept {
+std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from,
+                         std::size_t to) noexcept {
   text = text.substr(0, to);
   if (content.nocase) {
     const auto found = find_folded(text.substr(from), content.pattern);
     return found == npos ? npos : found + from;
   }
-  const void* found = memmem(text.data() + from, text.size() - from, content.pattern.data(), content.pattern.size());
-  return found == nullptr ? npos : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+  const void* found = memmem(text.data() + from, text.size() - from, content.pattern.data(),
+                             content.pattern.size());
+  return found == nullptr ? npos
+                          : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
 }
 
 bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch) {

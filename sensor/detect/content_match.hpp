@@ -19,10 +19,10 @@ inline constexpr std::uint32_t inspection_steps_max = 3000;
 // What a worker needs to evaluate; reused, never shared.
 struct MatchScratch {
   RegexScratch regex;
-  std::string decoded;                   // base64
+  std::string decoded;  // base64
   std::string transformed;
   std::array<std::uint64_t, rule_variables_max> variables{};
-  std::uint64_t limit_hits = 0;          // lists given up at inspection_steps_max: taken as "no match"
+  std::uint64_t limit_hits = 0;  // lists given up at inspection_steps_max: taken as "no match"
 };
 
 struct BufferView {
@@ -31,10 +31,11 @@ struct BufferView {
   std::uint64_t stream_offset = 0;
 };
 
-[[nodiscard]] bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch);
+[[nodiscard]] bool match_tests(const std::vector<Test>& tests, const BufferView& buffer,
+                               MatchScratch& scratch);
 
 // The first place of `content`'s pattern in [from, to), or npos. Linear.
-[[nodiscard]] std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from,
-                                       std::size_t to) noexcept;
+[[nodiscard]] std::size_t find_pattern(std::string_view text, const Content& content,
+                                       std::size_t from, std::size_t to) noexcept;
 
 }  // namespace menshen::sensor

@@ -21,7 +21,8 @@ void RuleDraft::open_buffer(BufferRef buffer, bool many_instances) {
 
 Result<void> RuleDraft::add_transform(Transform transform) {
   if (!opened_ || list_ >= 0 || nested_) {
-    return invalid("变换必须紧跟在粘滞缓冲区之后", "a transform must follow its sticky buffer at once");
+    return invalid("变换必须紧跟在粘滞缓冲区之后",
+                   "a transform must follow its sticky buffer at once");
   }
   transforms_.push_back(std::move(transform));
   return {};
@@ -40,7 +41,8 @@ std::vector<Test>* RuleDraft::tests_at(const Place& place) {
   return &std::get<Base64Decode>(tests[static_cast<std::size_t>(base64_.test)].what).tests;
 }
 
-int RuleDraft::find_list(const BufferRef& buffer, const std::vector<Transform>& transforms, bool fresh) {
+int RuleDraft::find_list(const BufferRef& buffer, const std::vector<Transform>& transforms,
+                         bool fresh) {
   if (!fresh) {
     for (std::size_t i = 0; i < rule.lists.size(); ++i) {
       if (rule.lists[i].buffer == buffer && rule.lists[i].transforms == transforms) {
@@ -84,8 +86,9 @@ void RuleDraft::add_test_in(BufferRef buffer, Test test) {
 
 Content* RuleDraft::last_content() {
   auto* tests = tests_at(content_);
-  return tests == nullptr ? nullptr
-                          : &std::get<Content>((*tests)[static_cast<std::size_t>(content_.test)].what);
+  return tests == nullptr
+             ? nullptr
+             : &std::get<Content>((*tests)[static_cast<std::size_t>(content_.test)].what);
 }
 
 Result<void> RuleDraft::move_last_content(BufferRef buffer) {
@@ -126,10 +129,11 @@ Result<int> RuleDraft::new_variable(std::string_view name) {
   if (const auto found = variables_.find(name); found != variables_.end()) return found->second;
   if (rule.variables == rule_variables_max) return invalid("变量过多", "too many variables");
   const auto valid = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9') || !std::all_of(name.begin(), name.end(), valid)) {
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9') ||
+      !std::all_of(name.begin(), name.end(), valid)) {
     return invalid_value(name);
   }
   variables_.emplace(name, rule.variables);
@@ -231,8 +235,9 @@ namespace {
 std::optional<std::uint64_t> parse_scaled(std::string_view text) {
   std::uint64_t factor = 1;
   static constexpr std::pair<std::string_view, std::uint64_t> units[] = {
-      {"kib", 1U << 10U}, {"mib", 1U << 20U}, {"gib", 1U << 30U}, {"kb", 1U << 10U}, {"mb", 1U << 20U},
-      {"gb", 1U << 30U},  {"k", 1U << 10U},   {"m", 1U << 20U},   {"g", 1U << 30U}};
+      {"kib", 1U << 10U}, {"mib", 1U << 20U}, {"gib", 1U << 30U},
+      {"kb", 1U << 10U},  {"mb", 1U << 20U},  {"gb", 1U << 30U},
+      {"k", 1U << 10U},   {"m", 1U << 20U},   {"g", 1U << 30U}};
   std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
@@ -256,8 +261,9 @@ Result<NumberRange> parse_range(std::string_view text, std::uint64_t max) {
   NumberRange range;
   bool negated = false;
   static constexpr std::pair<std::string_view, Kind> operators[] = {
-      {"<=", Kind::less_equal}, {">=", Kind::greater_equal}, {"!=", Kind::not_equal}, {"<", Kind::less},
-      {">", Kind::greater},     {"=", Kind::equal},          {"!", Kind::not_equal}};
+      {"<=", Kind::less_equal}, {">=", Kind::greater_equal}, {"!=", Kind::not_equal},
+      {"<", Kind::less},        {">", Kind::greater},        {"=", Kind::equal},
+      {"!", Kind::not_equal}};
   for (const auto& [sign, kind] : operators) {
     if (!text.starts_with(sign)) continue;
     text = trim(text.substr(sign.size()));
@@ -275,7 +281,8 @@ Result<NumberRange> parse_range(std::string_view text, std::uint64_t max) {
     const auto first = parse_scaled(trim(text.substr(0, middle)));
     const auto second = parse_scaled(trim(text.substr(middle + width)));
     const bool bounded = range.kind == Kind::equal || negated;
-    if (!first || !second || !bounded || *first >= *second || *second > max) return invalid_value(whole);
+    if (!first || !second || !bounded || *first >= *second || *second > max)
+      return invalid_value(whole);
     return NumberRange{negated ? Kind::not_between : Kind::between, *first, *second};
   }
   const auto value = parse_scaled(text);
@@ -301,7 +308,9 @@ Result<std::string> parse_pattern(std::string_view text) {
     } else if (hex) {
       if (is_blank(c)) continue;
       const int digit = hex_digit(c);
-      if (digit < 0) return invalid("|...| 内只能是十六进制数", "only hexadecimal digits may stand between | and |");
+      if (digit < 0)
+        return invalid("|...| 内只能是十六进制数",
+                       "only hexadecimal digits may stand between | and |");
       if (high < 0) {
         high = digit;
       } else {
@@ -309,7 +318,8 @@ Result<std::string> parse_pattern(std::string_view text) {
         high = -1;
       }
     } else if (c == '\\') {
-      if (++i == text.size() || std::string_view("\"\\;:").find(text[i]) == std::string_view::npos) {
+      if (++i == text.size() ||
+          std::string_view("\"\\;:").find(text[i]) == std::string_view::npos) {
         return invalid("反斜杠后只能是 \" \\ ; :", "only \" \\ ; : may follow a backslash");
       }
       bytes.push_back(text[i]);

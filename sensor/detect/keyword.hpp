@@ -63,9 +63,9 @@ class RuleDraft {
   bool nested_ = false;  // in base64_data
   int list_ = -1;        // where open_ stands in rule.lists; -1: no test yet
   std::vector<Transform> transforms_;
-  Place last_;           // any test
-  Place content_;        // the last content
-  Place base64_;         // the last base64_decode
+  Place last_;     // any test
+  Place content_;  // the last content
+  Place base64_;   // the last base64_decode
 };
 
 struct KeywordUse {

@@ -97,12 +97,9 @@ constexpr BufferName content_modifiers[] = {
 };
 
 constexpr std::pair<std::string_view, BufferKind> packet_buffers[] = {
-    {"pkt_data", BufferKind::payload},
-    {"tcp.hdr", BufferKind::tcp_header},
-    {"udp.hdr", BufferKind::udp_header},
-    {"ipv4.hdr", BufferKind::ipv4_header},
-    {"ipv6.hdr", BufferKind::ipv6_header},
-    {"icmpv4.hdr", BufferKind::icmpv4_header},
+    {"pkt_data", BufferKind::payload},         {"tcp.hdr", BufferKind::tcp_header},
+    {"udp.hdr", BufferKind::udp_header},       {"ipv4.hdr", BufferKind::ipv4_header},
+    {"ipv6.hdr", BufferKind::ipv6_header},     {"icmpv4.hdr", BufferKind::icmpv4_header},
     {"icmpv6.hdr", BufferKind::icmpv6_header},
 };
 
@@ -122,7 +119,8 @@ constexpr std::pair<std::string_view, TransformKind> transforms[] = {
 
 template <std::size_t n>
 const BufferName& named(const BufferName (&table)[n], std::string_view name) {
-  return *std::find_if(std::begin(table), std::end(table), [&](const BufferName& b) { return b.name == name; });
+  return *std::find_if(std::begin(table), std::end(table),
+                       [&](const BufferName& b) { return b.name == name; });
 }
 
 BufferRef reference(const BufferName& buffer) {
@@ -201,9 +199,12 @@ constexpr Keyword others[] = {
 std::span<const Keyword> buffer_keywords() {
   static const auto keywords = [] {
     std::vector<Keyword> table(std::begin(others), std::end(others));
-    for (const auto& row : transaction_buffers) table.push_back({row.name, Value::none, &parse_sticky});
-    for (const auto& row : content_modifiers) table.push_back({row.name, Value::none, &parse_modifier});
-    for (const auto& row : packet_buffers) table.push_back({row.first, Value::none, &parse_packet_buffer});
+    for (const auto& row : transaction_buffers)
+      table.push_back({row.name, Value::none, &parse_sticky});
+    for (const auto& row : content_modifiers)
+      table.push_back({row.name, Value::none, &parse_modifier});
+    for (const auto& row : packet_buffers)
+      table.push_back({row.first, Value::none, &parse_packet_buffer});
     for (const auto& row : transforms) table.push_back({row.first, Value::none, &parse_transform});
     return table;
   }();

@@ -10,9 +10,11 @@ namespace {
 
 constexpr std::int64_t byte_offset_max = 65'535;
 
-Result<Operand> bounded(const RuleDraft& draft, std::string_view text, std::int64_t min, std::int64_t max) {
+Result<Operand> bounded(const RuleDraft& draft, std::string_view text, std::int64_t min,
+                        std::int64_t max) {
   auto operand = MENSHEN_TRY(draft.operand(text));
-  if (operand.variable < 0 && (operand.value < min || operand.value > max)) return invalid_value(text);
+  if (operand.variable < 0 && (operand.value < min || operand.value > max))
+    return invalid_value(text);
   return operand;
 }
 
@@ -50,7 +52,8 @@ Result<bool> number_option(NumberAt& number, std::string_view part) {
 Result<void> check_number(const NumberAt& number) {
   const std::int64_t max = number.base == 0 ? 8 : 23;
   if (number.bytes.variable < 0 && (number.bytes.value < 0 || number.bytes.value > max)) {
-    return invalid(fmt::format("字节数须在 0 至 {} 之间", max), fmt::format("the number of bytes must be 0 to {}", max));
+    return invalid(fmt::format("字节数须在 0 至 {} 之间", max),
+                   fmt::format("the number of bytes must be 0 to {}", max));
   }
   return {};
 }
@@ -158,7 +161,8 @@ Result<void> parse_byte_math(RuleDraft& draft, const KeywordUse& use) {
   for (const auto part : split(use.value, ',')) {
     const auto blank = part.find(' ');
     const auto name = part.substr(0, blank);
-    const auto value = blank == std::string_view::npos ? std::string_view{} : trim(part.substr(blank));
+    const auto value =
+        blank == std::string_view::npos ? std::string_view{} : trim(part.substr(blank));
     if (name == "bytes") {
       math.number.bytes = MENSHEN_TRY(draft.operand(value));
       seen |= 1U;

@@ -9,8 +9,9 @@
 namespace menshen::sensor {
 namespace {
 
-constexpr std::size_t pattern_bytes_max = 255;  // longer ones gain nothing and are refused by other engines too
-constexpr std::int64_t place_max = 1 << 20;     // of offset, depth, distance, within
+constexpr std::size_t pattern_bytes_max =
+    255;  // longer ones gain nothing and are refused by other engines too
+constexpr std::int64_t place_max = 1 << 20;  // of offset, depth, distance, within
 
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -28,7 +29,8 @@ Result<void> parse_content(RuleDraft& draft, const KeywordUse& use) {
   const auto inner = unquote(text);
   if (!inner) return invalid("匹配内容须加引号", "the pattern must be quoted");
   content.pattern = MENSHEN_TRY(parse_pattern(*inner));
-  if (content.pattern.size() > pattern_bytes_max * 4) return invalid("匹配内容过长", "the pattern is too long");
+  if (content.pattern.size() > pattern_bytes_max * 4)
+    return invalid("匹配内容过长", "the pattern is too long");
   draft.add_test({std::move(content)});
   return {};
 }
@@ -36,14 +38,16 @@ Result<void> parse_content(RuleDraft& draft, const KeywordUse& use) {
 Result<Content*> modified(RuleDraft& draft, const KeywordUse& use) {
   Content* content = draft.last_content();
   if (content == nullptr) {
-    return invalid(fmt::format("{} 之前没有 content", use.name), fmt::format("no content before {}", use.name));
+    return invalid(fmt::format("{} 之前没有 content", use.name),
+                   fmt::format("no content before {}", use.name));
   }
   return content;
 }
 
 Result<Operand> place(const RuleDraft& draft, std::string_view text, std::int64_t min) {
   auto operand = MENSHEN_TRY(draft.operand(text));
-  if (operand.variable < 0 && (operand.value < min || operand.value > place_max)) return invalid_value(text);
+  if (operand.variable < 0 && (operand.value < min || operand.value > place_max))
+    return invalid_value(text);
   return operand;
 }
 
@@ -61,7 +65,8 @@ Result<void> parse_place(RuleDraft& draft, const KeywordUse& use) {
     return invalid("同一 content 不能既用绝对位置又用相对位置",
                    "one content cannot have both absolute and relative places");
   }
-  if (content->startswith) return invalid("不能与 startswith 混用", "cannot be combined with startswith");
+  if (content->startswith)
+    return invalid("不能与 startswith 混用", "cannot be combined with startswith");
   return {};
 }
 
@@ -124,20 +129,34 @@ std::optional<BufferRef> buffer_letter(char letter) {
     return BufferRef{BufferKind::transaction, to_server, to_client};
   };
   switch (letter) {
-    case 'U': return both(Buffer::http_uri, Buffer::count);
-    case 'I': return both(Buffer::http_uri_raw, Buffer::count);
-    case 'P': return both(Buffer::http_request_body, Buffer::count);
-    case 'Q': return both(Buffer::count, Buffer::http_response_body);
-    case 'H': return both(Buffer::http_request_header, Buffer::http_response_header);
-    case 'D': return both(Buffer::http_request_header_raw, Buffer::http_response_header_raw);
-    case 'M': return both(Buffer::http_method, Buffer::count);
-    case 'C': return both(Buffer::http_cookie, Buffer::http_set_cookie);
-    case 'S': return both(Buffer::count, Buffer::http_stat_code);
-    case 'Y': return both(Buffer::count, Buffer::http_stat_msg);
-    case 'V': return both(Buffer::http_user_agent, Buffer::count);
-    case 'W': return both(Buffer::http_host, Buffer::count);
-    case 'Z': return both(Buffer::http_host_raw, Buffer::count);
-    default: return std::nullopt;
+    case 'U':
+      return both(Buffer::http_uri, Buffer::count);
+    case 'I':
+      return both(Buffer::http_uri_raw, Buffer::count);
+    case 'P':
+      return both(Buffer::http_request_body, Buffer::count);
+    case 'Q':
+      return both(Buffer::count, Buffer::http_response_body);
+    case 'H':
+      return both(Buffer::http_request_header, Buffer::http_response_header);
+    case 'D':
+      return both(Buffer::http_request_header_raw, Buffer::http_response_header_raw);
+    case 'M':
+      return both(Buffer::http_method, Buffer::count);
+    case 'C':
+      return both(Buffer::http_cookie, Buffer::http_set_cookie);
+    case 'S':
+      return both(Buffer::count, Buffer::http_stat_code);
+    case 'Y':
+      return both(Buffer::count, Buffer::http_stat_msg);
+    case 'V':
+      return both(Buffer::http_user_agent, Buffer::count);
+    case 'W':
+      return both(Buffer::http_host, Buffer::count);
+    case 'Z':
+      return both(Buffer::http_host_raw, Buffer::count);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -145,19 +164,38 @@ Result<RegexOptions> regex_options(std::string_view letters) {
   RegexOptions options;
   for (const char letter : letters) {
     switch (letter) {
-      case 'i': options.flags.caseless = true; break;
-      case 'm': options.flags.multiline = true; break;
-      case 's': options.flags.dotall = true; break;
-      case 'x': options.flags.extended = true; break;
-      case 'A': options.flags.anchored = true; break;
-      case 'E': options.flags.dollar_endonly = true; break;
-      case 'G': options.flags.ungreedy = true; break;
-      case 'R': options.relative = true; break;
-      case 'B': case 'O': break;  // raw bytes; other limits: neither changes anything here
+      case 'i':
+        options.flags.caseless = true;
+        break;
+      case 'm':
+        options.flags.multiline = true;
+        break;
+      case 's':
+        options.flags.dotall = true;
+        break;
+      case 'x':
+        options.flags.extended = true;
+        break;
+      case 'A':
+        options.flags.anchored = true;
+        break;
+      case 'E':
+        options.flags.dollar_endonly = true;
+        break;
+      case 'G':
+        options.flags.ungreedy = true;
+        break;
+      case 'R':
+        options.relative = true;
+        break;
+      case 'B':
+      case 'O':
+        break;  // raw bytes; other limits: neither changes anything here
       default:
         const auto buffer = buffer_letter(letter);
         if (!buffer || options.buffer) {
-          return invalid(fmt::format("pcre 修饰符无效：{}", letter), fmt::format("invalid pcre modifier: {}", letter));
+          return invalid(fmt::format("pcre 修饰符无效：{}", letter),
+                         fmt::format("invalid pcre modifier: {}", letter));
         }
         options.buffer = buffer;
     }
@@ -226,7 +264,8 @@ Result<void> parse_urilen(RuleDraft& draft, const KeywordUse& use) {
   if (parts.empty() || parts.size() > 2) return invalid_value(use.value);
   const bool normalised = parts.size() == 2 && parts[1] == "norm";
   if (parts.size() == 2 && !normalised && parts[1] != "raw") return invalid_value(parts[1]);
-  const BufferRef buffer{BufferKind::transaction, normalised ? Buffer::http_uri : Buffer::http_uri_raw, Buffer::count};
+  const BufferRef buffer{BufferKind::transaction,
+                         normalised ? Buffer::http_uri : Buffer::http_uri_raw, Buffer::count};
   draft.add_test_in(buffer, {SizeTest{MENSHEN_TRY(parse_range(parts[0], UINT16_MAX))}});
   return {};
 }
@@ -258,7 +297,8 @@ Result<void> parse_entropy(RuleDraft& draft, const KeywordUse& use) {
       if (digits == std::string::npos) return invalid_value(part);
       const double value = std::strtod(thousandths.c_str() + digits, nullptr);
       if (!(value >= 0.0 && value <= 8.0)) return invalid_value(part);
-      thousandths.replace(digits, std::string::npos, std::to_string(static_cast<unsigned>(value * 1000)));
+      thousandths.replace(digits, std::string::npos,
+                          std::to_string(static_cast<unsigned>(value * 1000)));
       test.thousandths = MENSHEN_TRY(parse_range(thousandths, 8000));
       valued = true;
     } else {

@@ -28,7 +28,8 @@ Result<std::uint8_t> flag_bits(std::string_view letters, std::span<const FlagLet
   std::uint8_t bits = 0;
   for (const char letter : letters) {
     const char upper = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 32) : letter;
-    const auto found = std::find_if(table.begin(), table.end(), [&](FlagLetter f) { return f.letter == upper; });
+    const auto found =
+        std::find_if(table.begin(), table.end(), [&](FlagLetter f) { return f.letter == upper; });
     if (found == table.end() && upper != ',' && upper != ' ') return invalid_value(letters);
     if (found != table.end()) bits = static_cast<std::uint8_t>(bits | found->bit);
   }
@@ -50,9 +51,10 @@ std::string_view take_mode(std::string_view text, Mode& mode) {
 }
 
 Result<void> parse_flags(RuleDraft& draft, const KeywordUse& use) {
-  static constexpr FlagLetter letters[] = {{'F', tcp_fin}, {'S', tcp_syn}, {'R', tcp_rst}, {'P', tcp_psh},
-                                           {'A', tcp_ack}, {'U', tcp_urg}, {'E', tcp_ece}, {'C', tcp_cwr},
-                                           {'1', tcp_cwr}, {'2', tcp_ece}, {'0', 0}};
+  static constexpr FlagLetter letters[] = {{'F', tcp_fin}, {'S', tcp_syn}, {'R', tcp_rst},
+                                           {'P', tcp_psh}, {'A', tcp_ack}, {'U', tcp_urg},
+                                           {'E', tcp_ece}, {'C', tcp_cwr}, {'1', tcp_cwr},
+                                           {'2', tcp_ece}, {'0', 0}};
   FlagsTest test;
   std::string_view text = use.value;
   // "SA,12": flags, then those to ignore. "R,A" of tcp.flags means both.
@@ -81,7 +83,7 @@ Result<void> parse_sameip(RuleDraft& draft, const KeywordUse&) {
 
 Result<void> parse_ip_proto(RuleDraft& draft, const KeywordUse& use) {
   static constexpr std::pair<std::string_view, std::uint64_t> names[] = {
-      {"icmp", 1}, {"igmp", 2}, {"ipip", 4}, {"tcp", 6},   {"udp", 17},  {"gre", 47},
+      {"icmp", 1}, {"igmp", 2}, {"ipip", 4},  {"tcp", 6},    {"udp", 17},      {"gre", 47},
       {"esp", 50}, {"ah", 51},  {"pim", 103}, {"sctp", 132}, {"ipv6-icmp", 58}};
   std::string_view text = use.value;
   const bool negated = text.starts_with('!');
@@ -113,7 +115,7 @@ Result<void> parse_vlan_id(RuleDraft& draft, const KeywordUse& use) {
 
 Result<void> parse_ipopts(RuleDraft& draft, const KeywordUse& use) {
   static constexpr std::pair<std::string_view, std::uint8_t> names[] = {
-      {"rr", 7},    {"lsrr", 131}, {"eol", 0},  {"nop", 1},  {"ts", 68},
+      {"rr", 7},    {"lsrr", 131}, {"eol", 0},     {"nop", 1},   {"ts", 68},
       {"sec", 130}, {"ssrr", 137}, {"satid", 136}, {"esec", 133}};
   if (use.value == "any") {
     draft.rule.header.emplace_back(IpOptionTest{0, true});
@@ -130,13 +132,15 @@ Result<void> parse_ipopts(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_stream_size(RuleDraft& draft, const KeywordUse& use) {
   const auto parts = split(use.value, ',');
   if (parts.size() != 3) return invalid_value(use.value);
-  static constexpr std::pair<std::string_view, Field> sides[] = {{"server", Field::stream_size_server},
-                                                                 {"client", Field::stream_size_client},
-                                                                 {"either", Field::stream_size_either},
-                                                                 {"both", Field::stream_size_both}};
+  static constexpr std::pair<std::string_view, Field> sides[] = {
+      {"server", Field::stream_size_server},
+      {"client", Field::stream_size_client},
+      {"either", Field::stream_size_either},
+      {"both", Field::stream_size_both}};
   for (const auto& [name, field] : sides) {
     if (parts[0] != name) continue;
-    add_field(draft, field, MENSHEN_TRY(parse_range(fmt::format("{}{}", parts[1], parts[2]), UINT32_MAX)));
+    add_field(draft, field,
+              MENSHEN_TRY(parse_range(fmt::format("{}{}", parts[1], parts[2]), UINT32_MAX)));
     return {};
   }
   return invalid_value(parts[0]);
@@ -149,7 +153,8 @@ Result<void> parse_flow_count(RuleDraft& draft, const KeywordUse& use) {
   Field field = either;
   std::string_view range = use.value;
   if (parts.size() == 2) {
-    if (parts[0] != "toserver" && parts[0] != "toclient" && parts[0] != "either" && parts[0] != "both") {
+    if (parts[0] != "toserver" && parts[0] != "toclient" && parts[0] != "either" &&
+        parts[0] != "both") {
       return invalid_value(parts[0]);
     }
     if (parts[0] == "both") return invalid("尚不支持 both", "\"both\" is not supported here");
@@ -174,11 +179,11 @@ Result<void> parse_app_layer_protocol(RuleDraft& draft, const KeywordUse& use) {
                    fmt::format("the protocol of one direction is not supported: {}", parts[1]));
   }
   static constexpr std::pair<std::string_view, AppProto> names[] = {
-      {"http", AppProto::http1}, {"http1", AppProto::http1},   {"dns", AppProto::dns},
-      {"tls", AppProto::tls},    {"ssl", AppProto::tls},       {"failed", AppProto::failed},
+      {"http", AppProto::http1},     {"http1", AppProto::http1}, {"dns", AppProto::dns},
+      {"tls", AppProto::tls},        {"ssl", AppProto::tls},     {"failed", AppProto::failed},
       {"unknown", AppProto::unknown}};
-  const auto* found =
-      std::find_if(std::begin(names), std::end(names), [&](const auto& row) { return row.first == parts[0]; });
+  const auto* found = std::find_if(std::begin(names), std::end(names),
+                                   [&](const auto& row) { return row.first == parts[0]; });
   if (found == std::end(names)) {
     return invalid(fmt::format("尚不能识别协议 {}", parts[0]),
                    fmt::format("protocol {} is not recognised by this sensor", parts[0]));
@@ -220,13 +225,19 @@ constexpr std::array keywords = {
     Keyword{"app-layer-protocol", Value::required, &parse_app_layer_protocol},
     Keyword{"flow.age", Value::required, &parse_field<Field::flow_age, UINT32_MAX>},
     Keyword{"flow.pkts", Value::required,
-            &parse_flow_count<Field::flow_packets, Field::flow_packets_to_server, Field::flow_packets_to_client>},
-    Keyword{"flow.pkts_toserver", Value::required, &parse_field<Field::flow_packets_to_server, UINT64_MAX>},
-    Keyword{"flow.pkts_toclient", Value::required, &parse_field<Field::flow_packets_to_client, UINT64_MAX>},
+            &parse_flow_count<Field::flow_packets, Field::flow_packets_to_server,
+                              Field::flow_packets_to_client>},
+    Keyword{"flow.pkts_toserver", Value::required,
+            &parse_field<Field::flow_packets_to_server, UINT64_MAX>},
+    Keyword{"flow.pkts_toclient", Value::required,
+            &parse_field<Field::flow_packets_to_client, UINT64_MAX>},
     Keyword{"flow.bytes", Value::required,
-            &parse_flow_count<Field::flow_bytes, Field::flow_bytes_to_server, Field::flow_bytes_to_client>},
-    Keyword{"flow.bytes_toserver", Value::required, &parse_field<Field::flow_bytes_to_server, UINT64_MAX>},
-    Keyword{"flow.bytes_toclient", Value::required, &parse_field<Field::flow_bytes_to_client, UINT64_MAX>},
+            &parse_flow_count<Field::flow_bytes, Field::flow_bytes_to_server,
+                              Field::flow_bytes_to_client>},
+    Keyword{"flow.bytes_toserver", Value::required,
+            &parse_field<Field::flow_bytes_to_server, UINT64_MAX>},
+    Keyword{"flow.bytes_toclient", Value::required,
+            &parse_field<Field::flow_bytes_to_client, UINT64_MAX>},
 };
 
 }  // namespace

@@ -60,14 +60,16 @@ Result<void> parse_classtype(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_reference(RuleDraft& draft, const KeywordUse& use) {
   const auto comma = use.value.find(',');
   if (comma == std::string_view::npos) return invalid_value(use.value);
-  draft.rule.info.references.emplace_back(trim(use.value.substr(0, comma)), trim(use.value.substr(comma + 1)));
+  draft.rule.info.references.emplace_back(trim(use.value.substr(0, comma)),
+                                          trim(use.value.substr(comma + 1)));
   return {};
 }
 
 Result<void> parse_metadata(RuleDraft& draft, const KeywordUse& use) {
   for (const auto part : split(use.value, ',')) {
     const auto blank = part.find(' ');
-    const auto value = blank == std::string_view::npos ? std::string_view{} : trim(part.substr(blank));
+    const auto value =
+        blank == std::string_view::npos ? std::string_view{} : trim(part.substr(blank));
     draft.rule.info.metadata.emplace_back(part.substr(0, blank), value);
   }
   return {};
@@ -146,19 +148,24 @@ Result<void> parse_requires(RuleDraft&, const KeywordUse& use) {
       }
       continue;
     }
-    if (word.size() != 3 || word[0] != "version" || (word[1] != ">=" && word[1] != "<" && word[1] != ">")) {
+    if (word.size() != 3 || word[0] != "version" ||
+        (word[1] != ">=" && word[1] != "<" && word[1] != ">")) {
       return invalid(fmt::format("规则所需的特性不可用：{}", part),
                      fmt::format("the rule requires what is not available: {}", part));
     }
     const auto numbers = split(word[2], '.');
     std::array<std::uint64_t, 3> wanted{};
     for (std::size_t i = 0; i < std::min<std::size_t>(numbers.size(), 3); ++i) {
-      wanted[i] = parse_number(numbers[i].substr(0, numbers[i].find_first_not_of("0123456789"))).value_or(0);
+      wanted[i] = parse_number(numbers[i].substr(0, numbers[i].find_first_not_of("0123456789")))
+                      .value_or(0);
     }
     static constexpr std::array<std::uint64_t, 3> ours = {8, 0, 8};
-    const bool met = word[1] == ">=" ? ours >= wanted : word[1] == ">" ? ours > wanted : ours < wanted;
+    const bool met = word[1] == ">="  ? ours >= wanted
+                     : word[1] == ">" ? ours > wanted
+                                      : ours < wanted;
     if (!met) {
-      return invalid(fmt::format("规则要求的版本不符：{}", part), fmt::format("the rule requires {}", part));
+      return invalid(fmt::format("规则要求的版本不符：{}", part),
+                     fmt::format("the rule requires {}", part));
     }
   }
   return {};

@@ -9,11 +9,12 @@ namespace menshen::sensor {
 namespace {
 
 std::optional<BitOperation> bit_operation(std::string_view name) {
-  static constexpr std::pair<std::string_view, BitOperation> names[] = {{"set", BitOperation::set},
-                                                                        {"unset", BitOperation::unset},
-                                                                        {"toggle", BitOperation::toggle},
-                                                                        {"isset", BitOperation::is_set},
-                                                                        {"isnotset", BitOperation::is_not_set}};
+  static constexpr std::pair<std::string_view, BitOperation> names[] = {
+      {"set", BitOperation::set},
+      {"unset", BitOperation::unset},
+      {"toggle", BitOperation::toggle},
+      {"isset", BitOperation::is_set},
+      {"isnotset", BitOperation::is_not_set}};
   for (const auto& [text, operation] : names) {
     if (text == name) return operation;
   }
@@ -32,7 +33,8 @@ Result<void> parse_flowbits(RuleDraft& draft, const KeywordUse& use) {
   BitTest test{*operation, BitScope::flow, {}, 0};
   const bool query = *operation == BitOperation::is_set || *operation == BitOperation::is_not_set;
   for (const auto name : split(parts[1], '|')) {
-    if (name.empty() || name.find_first_of(" \t&") != std::string_view::npos) return invalid_value(parts[1]);
+    if (name.empty() || name.find_first_of(" \t&") != std::string_view::npos)
+      return invalid_value(parts[1]);
     test.names.push_back(hash_name(name));
   }
   if (test.names.empty() || (test.names.size() > 1 && !query)) return invalid_value(parts[1]);
@@ -81,7 +83,8 @@ Result<void> parse_flowint(RuleDraft& draft, const KeywordUse& use) {
   FlowIntTest test;
   test.name = hash_name(parts[0]);
   if (parts.size() == 2) {
-    if (parts[1] != "isset" && parts[1] != "notset" && parts[1] != "isnotset") return invalid_value(parts[1]);
+    if (parts[1] != "isset" && parts[1] != "notset" && parts[1] != "isnotset")
+      return invalid_value(parts[1]);
     test.operation = parts[1] == "isset" ? Operation::is_set : Operation::is_not_set;
     draft.rule.ints.push_back(test);
     return {};
@@ -135,8 +138,10 @@ bool parse_threshold_part(std::string_view part, Threshold& threshold, unsigned&
   const auto word = words(part);
   if (word.size() != 2) return false;
   if (word[0] == "type") {
-    static constexpr std::pair<std::string_view, Kind> kinds[] = {
-        {"limit", Kind::limit}, {"threshold", Kind::threshold}, {"both", Kind::both}, {"backoff", Kind::backoff}};
+    static constexpr std::pair<std::string_view, Kind> kinds[] = {{"limit", Kind::limit},
+                                                                  {"threshold", Kind::threshold},
+                                                                  {"both", Kind::both},
+                                                                  {"backoff", Kind::backoff}};
     for (const auto& [name, kind] : kinds) {
       if (name == word[1]) threshold.kind = kind;
     }
@@ -174,7 +179,8 @@ Result<Threshold> parse_rate(std::string_view text, bool typed) {
   const bool backoff = threshold.kind == Threshold::Kind::backoff;
   const unsigned wanted = typed ? (backoff ? 23U : 15U) : 14U;
   if ((seen & wanted) != wanted) {
-    return invalid("缺少 type、track、count 或 seconds", "type, track, count or seconds is missing");
+    return invalid("缺少 type、track、count 或 seconds",
+                   "type, track, count or seconds is missing");
   }
   if (backoff && threshold.track != Threshold::Track::flow) {
     return invalid("backoff 只能按流统计", "backoff can only be tracked by_flow");

@@ -49,27 +49,28 @@ Result<Regex> Regex::compile(std::string_view pattern, Flags flags) {
   if (flags.ungreedy) options |= PCRE2_UNGREEDY;
   int error = 0;
   PCRE2_SIZE where = 0;
-  Pcre2Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &where,
-                               nullptr));
+  Pcre2Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                               options, &error, &where, nullptr));
   if (!code) {
     std::array<PCRE2_UCHAR, 256> text{};
     pcre2_get_error_message(error, text.data(), text.size());
     const auto* message = reinterpret_cast<const char*>(text.data());
-    return fail(ErrorCode::invalid, {fmt::format("正则表达式第 {} 字节处有误：{}", where, message),
-                                     fmt::format("regular expression, byte {}: {}", where, message)});
+    return fail(ErrorCode::invalid,
+                {fmt::format("正则表达式第 {} 字节处有误：{}", where, message),
+                 fmt::format("regular expression, byte {}: {}", where, message)});
   }
   // Without JIT (memory that may not be executable) it is interpreted: same answers, slower.
   static_cast<void>(pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE));
   return Regex(std::make_unique<Code>(Code{std::move(code)}));
 }
 
-std::optional<std::pair<std::size_t, std::size_t>> Regex::find(Bytes subject, std::size_t from,
-                                                               RegexScratch& scratch) const noexcept {
+std::optional<std::pair<std::size_t, std::size_t>> Regex::find(
+    Bytes subject, std::size_t from, RegexScratch& scratch) const noexcept {
   if (from > subject.size()) return std::nullopt;
   static constexpr PCRE2_UCHAR nothing = 0;
   const auto* text = subject.empty() ? &nothing : reinterpret_cast<PCRE2_SPTR>(subject.data());
-  const int rc = pcre2_match(code_->code.get(), text, subject.size(), from, 0, scratch.state_->data.get(),
-                             scratch.state_->context.get());
+  const int rc = pcre2_match(code_->code.get(), text, subject.size(), from, 0,
+                             scratch.state_->data.get(), scratch.state_->context.get());
   if (rc < 0) {
     if (rc != PCRE2_ERROR_NOMATCH) ++scratch.limit_hits;
     return std::nullopt;

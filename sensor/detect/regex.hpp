@@ -13,8 +13,8 @@
 
 namespace menshen::sensor {
 
-inline constexpr std::uint32_t regex_match_limit = 20'000;   // internal calls of one match
-inline constexpr std::uint32_t regex_depth_limit = 2'000;    // nested backtracking
+inline constexpr std::uint32_t regex_match_limit = 20'000;  // internal calls of one match
+inline constexpr std::uint32_t regex_depth_limit = 2'000;   // nested backtracking
 inline constexpr std::size_t regex_pattern_bytes_max = 8192;
 
 // What one worker needs to run any Regex; not shared between threads.
@@ -43,8 +43,8 @@ class Regex {
   ~Regex();
 
   // The first match at or after `from` in `subject`; its begin and end.
-  [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find(Bytes subject, std::size_t from,
-                                                                        RegexScratch& scratch) const noexcept;
+  [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find(
+      Bytes subject, std::size_t from, RegexScratch& scratch) const noexcept;
 
  private:
   struct Code;

@@ -20,14 +20,22 @@ bool reads(const BitTest& test) {
 
 bool NumberRange::contains(std::uint64_t value) const noexcept {
   switch (kind) {
-    case Kind::equal: return value == first;
-    case Kind::not_equal: return value != first;
-    case Kind::less: return value < first;
-    case Kind::less_equal: return value <= first;
-    case Kind::greater: return value > first;
-    case Kind::greater_equal: return value >= first;
-    case Kind::between: return value > first && value < second;
-    case Kind::not_between: return value <= first || value >= second;
+    case Kind::equal:
+      return value == first;
+    case Kind::not_equal:
+      return value != first;
+    case Kind::less:
+      return value < first;
+    case Kind::less_equal:
+      return value <= first;
+    case Kind::greater:
+      return value > first;
+    case Kind::greater_equal:
+      return value >= first;
+    case Kind::between:
+      return value > first && value < second;
+    case Kind::not_between:
+      return value <= first || value >= second;
   }
   return false;
 }

@@ -20,7 +20,12 @@ namespace menshen::sensor {
 
 enum class BufferKind : std::uint8_t {
   payload,  // of the packet or the reassembled stream
-  tcp_header, udp_header, ipv4_header, ipv6_header, icmpv4_header, icmpv6_header,
+  tcp_header,
+  udp_header,
+  ipv4_header,
+  ipv6_header,
+  icmpv4_header,
+  icmpv6_header,
   transaction,
 };
 
@@ -35,8 +40,19 @@ struct BufferRef {
 };
 
 enum class TransformKind : std::uint8_t {
-  dotprefix, to_lowercase, to_uppercase, strip_whitespace, compress_whitespace, url_decode, xor_key, header_lowercase,
-  strip_pseudo_headers, from_base64, to_md5, to_sha1, to_sha256,
+  dotprefix,
+  to_lowercase,
+  to_uppercase,
+  strip_whitespace,
+  compress_whitespace,
+  url_decode,
+  xor_key,
+  header_lowercase,
+  strip_pseudo_headers,
+  from_base64,
+  to_md5,
+  to_sha1,
+  to_sha256,
 };
 struct Transform {
   TransformKind kind = TransformKind::dotprefix;
@@ -80,7 +96,16 @@ struct IsDataAt {
   bool negated = false;
 };
 
-enum class Comparison : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, bit_and, bit_or };
+enum class Comparison : std::uint8_t {
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  bit_and,
+  bit_or
+};
 enum class Endian : std::uint8_t { big, little };
 
 // How byte_test, byte_jump, byte_extract and byte_math read a number.
@@ -89,7 +114,7 @@ struct NumberAt {
   Operand offset;
   bool relative = false;
   Endian endian = Endian::big;
-  unsigned base = 0;  // 8, 10, 16: digits in text; 0: binary
+  unsigned base = 0;          // 8, 10, 16: digits in text; 0: binary
   std::uint64_t bitmask = 0;  // 0: none
 };
 
@@ -117,14 +142,30 @@ struct ByteExtract {
 
 struct ByteMath {
   NumberAt number;
-  enum class Operation : std::uint8_t { add, subtract, multiply, divide, shift_left, shift_right } operation{};
+  enum class Operation : std::uint8_t {
+    add,
+    subtract,
+    multiply,
+    divide,
+    shift_left,
+    shift_right
+  } operation{};
   Operand operand;
   int variable = 0;
 };
 
 // A comparison with one or two bounds: bsize, dsize, ttl, ...
 struct NumberRange {
-  enum class Kind : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, between, not_between };
+  enum class Kind : std::uint8_t {
+    equal,
+    not_equal,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
+    between,
+    not_between
+  };
   Kind kind = Kind::equal;
   std::uint64_t first = 0;
   std::uint64_t second = 0;  // between: both bounds exclusive
@@ -155,10 +196,11 @@ struct Base64Decode {
 };
 
 struct Test {
-  std::variant<Content, RegexTest, IsDataAt, ByteTest, ByteJump, ByteExtract, ByteMath, SizeTest, Absent, Entropy,
-               Base64Decode>
+  std::variant<Content, RegexTest, IsDataAt, ByteTest, ByteJump, ByteExtract, ByteMath, SizeTest,
+               Absent, Entropy, Base64Decode>
       what;
-  bool relative_next = false;  // the next test starts where this one ended: try other places when it fails
+  bool relative_next =
+      false;  // the next test starts where this one ended: try other places when it fails
   [[nodiscard]] bool relative() const noexcept;
 };
 
@@ -174,10 +216,35 @@ struct TestList {
 // ---- tests on the packet and the flow ---------------------------------------------------------------------------
 
 enum class Field : std::uint8_t {
-  dsize, ttl, ip_id, ip_proto, tos, itype, icode, icmp_id, icmp_seq, tcp_seq, tcp_ack, tcp_window, tcp_mss, tcp_wscale,
-  fragoffset, vlan_id, vlan_layers, icmpv6_mtu, flow_age, flow_packets_to_server, flow_packets_to_client,
-  flow_packets, flow_bytes_to_server, flow_bytes_to_client, flow_bytes,
-  stream_size_server, stream_size_client, stream_size_either, stream_size_both,
+  dsize,
+  ttl,
+  ip_id,
+  ip_proto,
+  tos,
+  itype,
+  icode,
+  icmp_id,
+  icmp_seq,
+  tcp_seq,
+  tcp_ack,
+  tcp_window,
+  tcp_mss,
+  tcp_wscale,
+  fragoffset,
+  vlan_id,
+  vlan_layers,
+  icmpv6_mtu,
+  flow_age,
+  flow_packets_to_server,
+  flow_packets_to_client,
+  flow_packets,
+  flow_bytes_to_server,
+  flow_bytes_to_client,
+  flow_bytes,
+  stream_size_server,
+  stream_size_client,
+  stream_size_either,
+  stream_size_both,
 };
 
 struct FieldTest {
@@ -203,7 +270,8 @@ struct AppProtoTest {
   bool negated = false;
   bool known = true;  // false: a protocol that is never detected here
 };
-using HeaderTest = std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest, AppProtoTest>;
+using HeaderTest =
+    std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest, AppProtoTest>;
 
 struct FlowTest {
   enum class State : std::uint8_t { any, established, not_established, stateless };
@@ -226,7 +294,14 @@ struct BitTest {  // is_set, is_not_set before the match; the others after it
   std::uint32_t seconds = 0;         // xbits: how long it lasts
 };
 struct FlowIntTest {
-  enum class Operation : std::uint8_t { assign, add, subtract, compare, is_set, is_not_set } operation{};
+  enum class Operation : std::uint8_t {
+    assign,
+    add,
+    subtract,
+    compare,
+    is_set,
+    is_not_set
+  } operation{};
   Comparison comparison = Comparison::equal;
   std::uint64_t name = 0;
   std::uint64_t value = 0;
@@ -234,7 +309,14 @@ struct FlowIntTest {
 };
 
 struct Threshold {
-  enum class Kind : std::uint8_t { none, limit, threshold, both, backoff, detection_filter } kind = Kind::none;
+  enum class Kind : std::uint8_t {
+    none,
+    limit,
+    threshold,
+    both,
+    backoff,
+    detection_filter
+  } kind = Kind::none;
   enum class Track : std::uint8_t { source, destination, both, rule, flow } track = Track::source;
   std::uint32_t count = 0;
   std::uint32_t seconds = 0;
@@ -254,13 +336,13 @@ struct RuleProto {
 
 // What a rule is checked on; decides also how far its action reaches.
 enum class RuleKind : std::uint8_t {
-  ip_only,       // addresses alone: the first packet of each direction; action on the flow
-  like_ip_only,  // the same with negated addresses: every packet; action on the flow
-  packet,        // every packet; action on the packet
-  app_only,      // the flow's protocol alone; action on the flow
-  stream,        // reassembled bytes (and packets outside of a stream); action on the flow
-  packet_stream, // both; action on the flow
-  transaction,   // protocol buffers; action on the flow
+  ip_only,        // addresses alone: the first packet of each direction; action on the flow
+  like_ip_only,   // the same with negated addresses: every packet; action on the flow
+  packet,         // every packet; action on the packet
+  app_only,       // the flow's protocol alone; action on the flow
+  stream,         // reassembled bytes (and packets outside of a stream); action on the flow
+  packet_stream,  // both; action on the flow
+  transaction,    // protocol buffers; action on the flow
 };
 
 struct Rule {
@@ -283,8 +365,8 @@ struct Rule {
   bool noalert = false;
   bool alert_anyway = false;  // `alert` in a pass rule
   bool has_priority = false;
-  int variables = 0;          // how many byte_extract / byte_math results
-  std::uint32_t order = 0;    // of loading
+  int variables = 0;        // how many byte_extract / byte_math results
+  std::uint32_t order = 0;  // of loading
 
   [[nodiscard]] bool reads_bits() const noexcept;
   [[nodiscard]] bool writes_bits() const noexcept;

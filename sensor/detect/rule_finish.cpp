@@ -10,8 +10,9 @@ namespace menshen::sensor {
 namespace {
 
 bool has_transaction_lists(const Rule& rule) {
-  return std::any_of(rule.lists.begin(), rule.lists.end(),
-                     [](const TestList& list) { return list.buffer.kind == BufferKind::transaction; });
+  return std::any_of(rule.lists.begin(), rule.lists.end(), [](const TestList& list) {
+    return list.buffer.kind == BufferKind::transaction;
+  });
 }
 
 // A buffer belongs to one protocol, and some to one direction: the rule follows.
@@ -29,7 +30,8 @@ Result<void> follow_buffers(Rule& rule) {
     const auto transport = rule.proto.transport;
     const bool tcp_only = info.proto != AppProto::dns;
     if ((transport == Transport::udp && tcp_only) ||
-        (transport != Transport::any && transport != Transport::tcp && transport != Transport::udp)) {
+        (transport != Transport::any && transport != Transport::tcp &&
+         transport != Transport::udp)) {
       return invalid(fmt::format("缓冲区 {} 在该传输协议上不存在", info.name),
                      fmt::format("buffer {} does not exist over this transport", info.name));
     }
@@ -39,17 +41,20 @@ Result<void> follow_buffers(Rule& rule) {
     rule.flow.to_client = rule.flow.to_client && back;
     if (!rule.flow.to_server && !rule.flow.to_client) {
       return invalid(fmt::format("缓冲区 {} 与规则的方向或其他缓冲区矛盾", info.name),
-                     fmt::format("buffer {} contradicts the rule's direction or its other buffers", info.name));
+                     fmt::format("buffer {} contradicts the rule's direction or its other buffers",
+                                 info.name));
     }
   }
   return {};
 }
 
 bool only_whole_answers(const Test& test) {
-  if (const auto* content = std::get_if<Content>(&test.what)) return content->negated || content->endswith;
+  if (const auto* content = std::get_if<Content>(&test.what))
+    return content->negated || content->endswith;
   if (const auto* regex = std::get_if<RegexTest>(&test.what)) return regex->negated;
   if (const auto* at = std::get_if<IsDataAt>(&test.what)) return at->negated;
-  if (const auto* jump = std::get_if<ByteJump>(&test.what)) return jump->from == ByteJump::From::end;
+  if (const auto* jump = std::get_if<ByteJump>(&test.what))
+    return jump->from == ByteJump::From::end;
   if (const auto* decode = std::get_if<Base64Decode>(&test.what)) {
     return std::any_of(decode->tests.begin(), decode->tests.end(), only_whole_answers);
   }
@@ -66,10 +71,10 @@ void mark_relative(std::vector<Test>& tests) {
 
 Result<void> finish_list(TestList& list) {
   mark_relative(list.tests);
-  list.needs_complete = std::any_of(list.tests.begin(), list.tests.end(), only_whole_answers) ||
-                        std::any_of(list.transforms.begin(), list.transforms.end(), [](const Transform& t) {
-                          return t.kind >= TransformKind::from_base64;
-                        });
+  list.needs_complete =
+      std::any_of(list.tests.begin(), list.tests.end(), only_whole_answers) ||
+      std::any_of(list.transforms.begin(), list.transforms.end(),
+                  [](const Transform& t) { return t.kind >= TransformKind::from_base64; });
   list.absent = std::any_of(list.tests.begin(), list.tests.end(),
                             [](const Test& t) { return std::holds_alternative<Absent>(t.what); });
   if (list.absent && list.buffer.kind != BufferKind::transaction) {
@@ -79,7 +84,8 @@ Result<void> finish_list(TestList& list) {
     const auto* content = std::get_if<Content>(&test.what);
     if (content == nullptr) continue;
     const auto too_short = [&](const std::optional<Operand>& room) {
-      return room && room->variable < 0 && room->value < static_cast<std::int64_t>(content->pattern.size());
+      return room && room->variable < 0 &&
+             room->value < static_cast<std::int64_t>(content->pattern.size());
     };
     if (too_short(content->depth)) {
       return invalid("depth 小于匹配内容的长度", "depth is smaller than the pattern");
@@ -110,7 +116,8 @@ bool anchored(const Rule& rule) {
     return list.buffer.kind == BufferKind::payload &&
            std::any_of(list.tests.begin(), list.tests.end(), [](const Test& test) {
              const auto* content = std::get_if<Content>(&test.what);
-             return content != nullptr && (content->offset || content->depth || content->startswith);
+             return content != nullptr &&
+                    (content->offset || content->depth || content->startswith);
            });
   });
 }

@@ -42,8 +42,9 @@ void RuleText::append(std::string_view line, std::size_t number) {
 }
 
 Position RuleText::place(std::size_t offset) const {
-  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), offset,
-                                      [](std::size_t o, const Piece& piece) { return o < piece.begin; });
+  const auto after =
+      std::upper_bound(pieces_.begin(), pieces_.end(), offset,
+                       [](std::size_t o, const Piece& piece) { return o < piece.begin; });
   if (after == pieces_.begin()) return {};
   const Piece& piece = *std::prev(after);
   const auto end = std::min(offset, text_.size());
@@ -88,12 +89,13 @@ tl::expected<RuleParts, LexError> split_rule(std::string_view rule) {
   }
   const auto open = rule.find('(');
   if (open == std::string_view::npos) {
-    return tl::make_unexpected(problem(0, "缺少规则选项的左括号", "no ( begins the rule's options"));
+    return tl::make_unexpected(
+        problem(0, "缺少规则选项的左括号", "no ( begins the rule's options"));
   }
   const Token whole = trimmed(rule, 0, rule.size());
   if (!whole.text.ends_with(')') || whole.text.size() + whole.offset <= open + 1) {
-    return tl::make_unexpected(
-        problem(whole.offset + whole.text.size() - 1, "规则未以右括号结尾", "the rule does not end in )"));
+    return tl::make_unexpected(problem(whole.offset + whole.text.size() - 1, "规则未以右括号结尾",
+                                       "the rule does not end in )"));
   }
   RuleParts parts;
   parts.header = split_header(rule.substr(0, open));
@@ -116,7 +118,8 @@ tl::expected<RuleParts, LexError> split_rule(std::string_view rule) {
   }
   const Token rest = trimmed(rule, begin, end);
   if (!rest.text.empty()) {
-    return tl::make_unexpected(problem(rest.offset, "选项未以分号结尾", "an option does not end in ;"));
+    return tl::make_unexpected(
+        problem(rest.offset, "选项未以分号结尾", "an option does not end in ;"));
   }
   return parts;
 }

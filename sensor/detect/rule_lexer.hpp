@@ -23,7 +23,9 @@ class RuleText {
   // The place in the file of the byte at `offset` of text().
   [[nodiscard]] Position place(std::size_t offset) const;
   [[nodiscard]] SourceRange range(std::size_t offset, std::size_t length) const;
-  [[nodiscard]] std::size_t line() const noexcept { return pieces_.empty() ? 0 : pieces_.front().line; }
+  [[nodiscard]] std::size_t line() const noexcept {
+    return pieces_.empty() ? 0 : pieces_.front().line;
+  }
 
  private:
   struct Piece {

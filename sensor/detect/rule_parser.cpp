@@ -13,7 +13,10 @@ namespace {
 class RuleReader {
  public:
   RuleReader(const RuleText& text, const ParseContext& context, Diagnostics& diagnostics)
-      : text_(text), context_(context), diagnostics_(diagnostics), draft_(context.classifications) {}
+      : text_(text),
+        context_(context),
+        diagnostics_(diagnostics),
+        draft_(context.classifications) {}
 
   std::optional<Rule> read() {
     auto parts = split_rule(text_.text());
@@ -42,7 +45,8 @@ class RuleReader {
 
  private:
   std::nullopt_t reject(std::string code, const Token& token, Text text) {
-    diagnostics_.error(std::move(code), text_.range(token.offset, token.text.size()), std::move(text));
+    diagnostics_.error(std::move(code), text_.range(token.offset, token.text.size()),
+                       std::move(text));
     return std::nullopt;
   }
 
@@ -79,7 +83,8 @@ class RuleReader {
       return true;
     }
     reject("rule-syntax", word,
-           {fmt::format("未知动作 \"{}\"", word.text), fmt::format("unknown action \"{}\"", word.text)});
+           {fmt::format("未知动作 \"{}\"", word.text),
+            fmt::format("unknown action \"{}\"", word.text)});
     return false;
   }
 
@@ -148,7 +153,8 @@ class RuleReader {
     const auto name = option.keyword.text;
     if (keyword == nullptr) {
       reject("unknown-keyword", option.keyword,
-             {fmt::format("不支持关键字 \"{}\"", name), fmt::format("keyword \"{}\" is not supported", name)});
+             {fmt::format("不支持关键字 \"{}\"", name),
+              fmt::format("keyword \"{}\" is not supported", name)});
       return false;
     }
     const auto value = option.value.text;
@@ -156,14 +162,16 @@ class RuleReader {
     const bool excess = keyword->value == Keyword::Value::none && !value.empty();
     if (missing || excess) {
       reject("keyword-value", option.keyword,
-             missing ? Text{fmt::format("{} 需要一个值", name), fmt::format("{} needs a value", name)}
-                     : Text{fmt::format("{} 不带值", name), fmt::format("{} takes no value", name)});
+             missing
+                 ? Text{fmt::format("{} 需要一个值", name), fmt::format("{} needs a value", name)}
+                 : Text{fmt::format("{} 不带值", name), fmt::format("{} takes no value", name)});
       return false;
     }
     const auto parsed = keyword->parse(draft_, {name, value});
     if (parsed) return true;
     reject("keyword-value", option.keyword,
-           {fmt::format("{}：{}", name, parsed.error().text.zh), fmt::format("{}: {}", name, parsed.error().text.en)});
+           {fmt::format("{}：{}", name, parsed.error().text.zh),
+            fmt::format("{}: {}", name, parsed.error().text.en)});
     return false;
   }
 
@@ -175,7 +183,8 @@ class RuleReader {
 
 }  // namespace
 
-std::optional<Rule> parse_rule(const RuleText& text, const ParseContext& context, Diagnostics& diagnostics) {
+std::optional<Rule> parse_rule(const RuleText& text, const ParseContext& context,
+                               Diagnostics& diagnostics) {
   return RuleReader(text, context, diagnostics).read();
 }
 
@@ -195,8 +204,9 @@ Classifications parse_classifications(std::string_view source, Diagnostics& diag
                          "expected: config classification: name,description,priority"});
       continue;
     }
-    result.insert_or_assign(std::string(parts[0]),
-                            Classification{std::string(parts[1]), static_cast<std::uint32_t>(*priority)});
+    result.insert_or_assign(
+        std::string(parts[0]),
+        Classification{std::string(parts[1]), static_cast<std::uint32_t>(*priority)});
   }
   return result;
 }

@@ -20,7 +20,8 @@ struct ParseContext {
                                              Diagnostics& diagnostics);
 
 // classification.config: "config classification: name,description,priority". Other lines are errors.
-[[nodiscard]] Classifications parse_classifications(std::string_view source, Diagnostics& diagnostics);
+[[nodiscard]] Classifications parse_classifications(std::string_view source,
+                                                    Diagnostics& diagnostics);
 // What rules commonly name, where no file is given.
 [[nodiscard]] const Classifications& default_classifications();
 

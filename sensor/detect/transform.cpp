@@ -32,7 +32,8 @@ void url_decode(std::string& text) {
   for (std::size_t in = 0; in < text.size(); ++in) {
     char c = text[in];
     if (c == '+') c = ' ';
-    if (c == '%' && in + 2 < text.size() && hex_value(text[in + 1]) >= 0 && hex_value(text[in + 2]) >= 0) {
+    if (c == '%' && in + 2 < text.size() && hex_value(text[in + 1]) >= 0 &&
+        hex_value(text[in + 2]) >= 0) {
       c = static_cast<char>(hex_value(text[in + 1]) * 16 + hex_value(text[in + 2]));
       in += 2;
     }
@@ -66,34 +67,57 @@ void strip_pseudo_headers(std::string& text) {
 void digest(std::string& text, const EVP_MD* algorithm) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
   unsigned length = 0;
-  if (EVP_Digest(text.data(), text.size(), out.data(), &length, algorithm, nullptr) != 1) length = 0;
+  if (EVP_Digest(text.data(), text.size(), out.data(), &length, algorithm, nullptr) != 1)
+    length = 0;
   text.assign(reinterpret_cast<const char*>(out.data()), length);
 }
 
 void apply(std::string& text, const Transform& transform) {
   switch (transform.kind) {
-    case TransformKind::dotprefix: text.insert(text.begin(), '.'); break;
-    case TransformKind::to_lowercase: std::transform(text.begin(), text.end(), text.begin(), lower); break;
-    case TransformKind::to_uppercase: std::transform(text.begin(), text.end(), text.begin(), upper); break;
-    case TransformKind::strip_whitespace: strip_whitespace(text); break;
-    case TransformKind::compress_whitespace: compress_whitespace(text); break;
-    case TransformKind::url_decode: url_decode(text); break;
+    case TransformKind::dotprefix:
+      text.insert(text.begin(), '.');
+      break;
+    case TransformKind::to_lowercase:
+      std::transform(text.begin(), text.end(), text.begin(), lower);
+      break;
+    case TransformKind::to_uppercase:
+      std::transform(text.begin(), text.end(), text.begin(), upper);
+      break;
+    case TransformKind::strip_whitespace:
+      strip_whitespace(text);
+      break;
+    case TransformKind::compress_whitespace:
+      compress_whitespace(text);
+      break;
+    case TransformKind::url_decode:
+      url_decode(text);
+      break;
     case TransformKind::xor_key:
       for (std::size_t i = 0; i < text.size(); ++i) {
         text[i] = static_cast<char>(text[i] ^ transform.argument[i % transform.argument.size()]);
       }
       break;
-    case TransformKind::header_lowercase: header_lowercase(text); break;
-    case TransformKind::strip_pseudo_headers: strip_pseudo_headers(text); break;
+    case TransformKind::header_lowercase:
+      header_lowercase(text);
+      break;
+    case TransformKind::strip_pseudo_headers:
+      strip_pseudo_headers(text);
+      break;
     case TransformKind::from_base64: {
       std::string decoded;
       decode_base64(as_bytes(text), text.size(), decoded);
       text = std::move(decoded);
       break;
     }
-    case TransformKind::to_md5: digest(text, EVP_md5()); break;
-    case TransformKind::to_sha1: digest(text, EVP_sha1()); break;
-    case TransformKind::to_sha256: digest(text, EVP_sha256()); break;
+    case TransformKind::to_md5:
+      digest(text, EVP_md5());
+      break;
+    case TransformKind::to_sha1:
+      digest(text, EVP_sha1());
+      break;
+    case TransformKind::to_sha256:
+      digest(text, EVP_sha256());
+      break;
   }
 }
 

@@ -1,0 +1,318 @@
+#include "sensor/detect/compiled_rules.hpp"
+
+#include <algorithm>
+#include <bitset>
+
+namespace menshen::sensor {
+namespace {
+
+constexpr std::size_t few_ports = 8;
+
+// Literals that stand in nearly every message preselect nothing.
+bool is_common(std::string_view pattern) {
+  static constexpr std::string_view common[] = {
+      "http/1.", "user-agent", "mozilla/",   "content-type", "content-length",
+      "accept",  "host: ",     "connection", ".com",         "www.",
+      "windows", "index.php",  ".php?",      "https://",     "http://"};
+  std::string lower(pattern);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return std::any_of(std::begin(common), std::end(common), [&](std::string_view c) {
+    return lower == c || (lower.size() <= c.size() + 2 && lower.find(c) != std::string::npos);
+  });
+}
+
+// Longer and more varied is better; a named buffer is better than the whole payload.
+int strength(const Content& content, const BufferRef& buffer) {
+  std::bitset<256> seen;
+  for (const char c : content.pattern) seen.set(static_cast<unsigned char>(c));
+  int score = static_cast<int>(std::min<std::size_t>(content.pattern.size(), 32)) +
+              static_cast<int>(seen.count());
+  if (is_common(content.pattern)) score /= 4;
+  if (buffer.kind == BufferKind::transaction) score += 8;
+  return score;
+}
+
+bool searchable(const Content& content) {
+  const std::size_t length =
+      content.chop_length != 0 ? content.chop_length : content.pattern.size();
+  return !content.negated && length >= pattern_bytes_min;
+}
+
+Pattern to_pattern(const Content& content, RuleIndex rule) {
+  Pattern pattern;
+  pattern.nocase = content.nocase;
+  pattern.rule = rule;
+  pattern.bytes = content.chop_length != 0
+                      ? content.pattern.substr(content.chop_offset, content.chop_length)
+                      : content.pattern;
+  const bool constant = (!content.offset || content.offset->variable < 0) &&
+                        (!content.depth || content.depth->variable < 0);
+  if (content.startswith) {
+    pattern.end_max = static_cast<std::uint32_t>(content.pattern.size());
+  } else if (constant && content.depth) {
+    pattern.end_max = static_cast<std::uint32_t>(content.depth->value +
+                                                 (content.offset ? content.offset->value : 0));
+  }
+  return pattern;
+}
+
+// The ports where all of a set lies, if they are few.
+std::vector<std::uint16_t> few(const PortSet& set) {
+  std::vector<std::uint16_t> ports;
+  if (set.is_any()) return ports;
+  for (const auto& [first, last] : set.ranges()) {
+    if (static_cast<std::size_t>(last - first) + ports.size() >= few_ports) return {};
+    for (unsigned port = first; port <= last; ++port)
+      ports.push_back(static_cast<std::uint16_t>(port));
+  }
+  return ports;
+}
+
+void add_always(AlwaysRules& always, const Rule& rule, RuleIndex index) {
+  const auto destination = few(rule.dport);
+  const auto source = few(rule.sport);
+  if (rule.bidirectional || (destination.empty() && source.empty())) {
+    always.any_port.push_back(index);
+  } else if (!destination.empty()) {
+    for (const auto port : destination) always.by_destination[port].push_back(index);
+  } else {
+    for (const auto port : source) always.by_source[port].push_back(index);
+  }
+}
+
+bool goes(const Rule& rule, Direction direction) {
+  return rule.transactional ||
+         (direction == Direction::to_server ? rule.flow.to_server : rule.flow.to_client);
+}
+
+const Content& content_at(const Rule& rule, const FastPattern& place) {
+  return std::get<Content>(rule.lists[place.list].tests[place.test].what);
+}
+
+// Rules that set flowbits come before those that read them; then priority; then as loaded.
+bool precedes(const Rule& a, const Rule& b) {
+  const auto bits = [](const Rule& rule) {
+    return rule.reads_bits() ? (rule.writes_bits() ? 1 : 2) : 0;
+  };
+  const auto key = [&](const Rule& rule) {
+    return std::tuple(rule.info.action, bits(rule), rule.info.priority, rule.order);
+  };
+  return key(a) < key(b);
+}
+
+class Compiler {
+ public:
+  explicit Compiler(CompiledRules& compiled) : compiled_(compiled) {}
+
+  Result<void> run() {
+    std::stable_sort(compiled_.rules.begin(), compiled_.rules.end(), precedes);
+    for (auto& flags : compiled_.stream_preselected) flags.assign(compiled_.rules.size(), false);
+    for (RuleIndex index = 0; index < compiled_.rules.size(); ++index) place(index);
+    for (std::size_t t = 0; t < transports; ++t) {
+      for (std::size_t d = 0; d < directions; ++d) {
+        MENSHEN_CHECK(compile(packet_[t][d], compiled_.packet[t][d]));
+      }
+    }
+    for (std::size_t d = 0; d < directions; ++d) {
+      MENSHEN_CHECK(compile(stream_[d], compiled_.stream[d]));
+      for (auto& [key, patterns] : transaction_[d]) {
+        const auto proto = static_cast<std::size_t>(buffer_info(key.buffer).proto);
+        auto database = MENSHEN_TRY(MultiPattern::compile(patterns));
+        compiled_.summary.patterns += database.size();
+        compiled_.transaction[proto][d].buffers.push_back(
+            {key.buffer, key.transforms, std::move(database)});
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct GroupKey {
+    Buffer buffer;
+    std::vector<Transform> transforms;
+    bool operator<(const GroupKey& other) const {
+      if (buffer != other.buffer) return buffer < other.buffer;
+      return std::lexicographical_compare(
+          transforms.begin(), transforms.end(), other.transforms.begin(), other.transforms.end(),
+          [](const Transform& a, const Transform& b) {
+            return std::tie(a.kind, a.argument) < std::tie(b.kind, b.argument);
+          });
+    }
+  };
+  using Patterns = std::vector<Pattern>;
+
+  void place(RuleIndex index) {
+    const Rule& rule = compiled_.rules[index];
+    switch (rule.kind) {
+      case RuleKind::ip_only:
+        return place_plain(compiled_.ip_only, index);
+      case RuleKind::app_only:
+        return place_plain(compiled_.app_only, index);
+      case RuleKind::transaction:
+        return place_transaction(index);
+      case RuleKind::like_ip_only:
+      case RuleKind::packet:
+      case RuleKind::stream:
+      case RuleKind::packet_stream:
+        return place_payload(index);
+    }
+  }
+
+  void place_plain(std::array<std::vector<RuleIndex>, transports>& lists, RuleIndex index) {
+    for (std::size_t t = 0; t < transports; ++t) {
+      if (transport_fits(compiled_.rules[index].proto.transport, t)) lists[t].push_back(index);
+    }
+  }
+
+  void place_payload(RuleIndex index) {
+    const Rule& rule = compiled_.rules[index];
+    const bool packets = rule.kind != RuleKind::stream;
+    const bool streams = rule.kind == RuleKind::stream || rule.kind == RuleKind::packet_stream;
+    for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      if (!goes(rule, direction)) continue;
+      const auto d = static_cast<std::size_t>(direction);
+      const auto pattern = choose_fast_pattern(rule, direction);
+      const auto add = [&](Patterns& patterns, PayloadGroup& group) {
+        if (pattern) {
+          patterns.push_back(to_pattern(content_at(rule, *pattern), index));
+        } else {
+          add_always(group.always, rule, index);
+          ++compiled_.summary.always_checked;
+        }
+      };
+      for (std::size_t t = 0; t < transports; ++t) {
+        if (!transport_fits(rule.proto.transport, t)) continue;
+        // What TCP's stream does not carry is looked at packet by packet.
+        if (packets || t != 0) add(packet_[t][d], compiled_.packet[t][d]);
+      }
+      if (streams) add(stream_[d], compiled_.stream[d]);
+      if (streams && pattern) compiled_.stream_preselected[d][index] = true;
+    }
+  }
+
+  void place_transaction(RuleIndex index) {
+    const Rule& rule = compiled_.rules[index];
+    const auto proto = static_cast<std::size_t>(rule.proto.app);
+    bool placed = false;
+    for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      if (!goes(rule, direction)) continue;
+      const auto d = static_cast<std::size_t>(direction);
+      const auto pattern = choose_fast_pattern(rule, direction);
+      if (pattern) {
+        const TestList& list = rule.lists[pattern->list];
+        transaction_[d][{list.buffer.in(direction), list.transforms}].push_back(
+            to_pattern(content_at(rule, *pattern), index));
+        placed = true;
+      } else if (!rule.transactional) {
+        add_always(compiled_.transaction[proto][d].always, rule, index);
+        ++compiled_.summary.always_checked;
+      }
+    }
+    if (rule.transactional && !placed) {
+      add_always(compiled_.transaction[proto][0].always, rule, index);
+      ++compiled_.summary.always_checked;
+    }
+  }
+
+  Result<void> compile(const Patterns& patterns, PayloadGroup& group) {
+    if (patterns.empty()) return {};
+    group.patterns = MENSHEN_TRY(MultiPattern::compile(patterns));
+    compiled_.summary.patterns += group.patterns->size();
+    return {};
+  }
+
+  CompiledRules& compiled_;
+  std::array<ByDirection<Patterns>, transports> packet_;
+  ByDirection<Patterns> stream_;
+  ByDirection<std::map<GroupKey, Patterns>> transaction_;
+};
+
+}  // namespace
+
+void AlwaysRules::append(std::uint16_t source, std::uint16_t destination,
+                         std::vector<RuleIndex>& out) const {
+  out.insert(out.end(), any_port.begin(), any_port.end());
+  if (const auto found = by_destination.find(destination); found != by_destination.end()) {
+    out.insert(out.end(), found->second.begin(), found->second.end());
+  }
+  if (const auto found = by_source.find(source); found != by_source.end()) {
+    out.insert(out.end(), found->second.begin(), found->second.end());
+  }
+}
+
+std::vector<const MultiPattern*> CompiledRules::databases() const {
+  std::vector<const MultiPattern*> all;
+  const auto add = [&all](const PayloadGroup& group) {
+    if (group.patterns) all.push_back(&*group.patterns);
+  };
+  for (const auto& by_direction : packet) {
+    for (const PayloadGroup& group : by_direction) add(group);
+  }
+  for (const PayloadGroup& group : stream) add(group);
+  for (const auto& by_direction : transaction) {
+    for (const TransactionGroup& group : by_direction) {
+      for (const BufferGroup& buffer : group.buffers) all.push_back(&buffer.patterns);
+    }
+  }
+  return all;
+}
+
+std::size_t transport_index(IpProto proto) noexcept {
+  switch (proto) {
+    case IpProto::tcp:
+      return 0;
+    case IpProto::udp:
+      return 1;
+    case IpProto::icmp:
+    case IpProto::icmpv6:
+      return 2;
+    default:
+      return 3;
+  }
+}
+
+bool transport_fits(RuleProto::Transport wanted, std::size_t index) noexcept {
+  using Transport = RuleProto::Transport;
+  switch (wanted) {
+    case Transport::any:
+      return true;
+    case Transport::tcp:
+      return index == 0;
+    case Transport::udp:
+      return index == 1;
+    case Transport::icmp:
+    case Transport::icmpv4:
+    case Transport::icmpv6:
+      return index == 2;
+    case Transport::sctp:
+      return index == 3;
+  }
+  return false;
+}
+
+std::optional<FastPattern> choose_fast_pattern(const Rule& rule, Direction direction) {
+  std::optional<FastPattern> best;
+  int best_score = -1;
+  for (std::size_t l = 0; l < rule.lists.size(); ++l) {
+    const TestList& list = rule.lists[l];
+    const bool transaction = list.buffer.kind == BufferKind::transaction;
+    const bool usable =
+        transaction ? list.buffer.in(direction) != Buffer::count && !list.absent
+                    : list.buffer.kind == BufferKind::payload && rule.kind != RuleKind::transaction;
+    if (!usable) continue;
+    for (std::size_t t = 0; t < list.tests.size(); ++t) {
+      const auto* content = std::get_if<Content>(&list.tests[t].what);
+      if (content == nullptr || !searchable(*content)) continue;
+      const int score = content->fast_pattern ? 1000 : strength(*content, list.buffer);
+      if (score <= best_score) continue;
+      best_score = score;
+      best = FastPattern{l, t};
+    }
+  }
+  return best;
+}
+
+Result<void> compile_rules(CompiledRules& compiled) { return Compiler(compiled).run(); }
+
+}  // namespace menshen::sensor

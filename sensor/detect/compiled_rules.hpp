@@ -1,0 +1,79 @@
+// The inside of a RuleSet: rules in order of precedence, and how the few that could match are found among them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/diagnostic.hpp"
+#include "sensor/detect/multi_pattern.hpp"
+#include "sensor/detect/rule.hpp"
+#include "sensor/detect/ruleset.hpp"
+
+namespace menshen::sensor {
+
+using RuleIndex = std::uint32_t;  // into CompiledRules::rules: lower comes first
+
+// Rules without a pattern, by the one port they name where there are few: most packets then skip them.
+struct AlwaysRules {
+  std::vector<RuleIndex> any_port;
+  std::map<std::uint16_t, std::vector<RuleIndex>> by_destination;
+  std::map<std::uint16_t, std::vector<RuleIndex>> by_source;
+  void append(std::uint16_t source, std::uint16_t destination, std::vector<RuleIndex>& out) const;
+};
+
+struct PayloadGroup {
+  std::optional<MultiPattern> patterns;
+  AlwaysRules always;
+};
+
+// One buffer (after its transforms) of a transaction, with the patterns that rules want there.
+struct BufferGroup {
+  Buffer buffer = Buffer::count;
+  std::vector<Transform> transforms;
+  MultiPattern patterns;
+};
+
+struct TransactionGroup {
+  std::vector<BufferGroup> buffers;
+  AlwaysRules always;
+};
+
+inline constexpr std::size_t transports = 4;  // tcp, udp, icmp, other
+inline constexpr std::size_t directions = 2;
+inline constexpr std::size_t app_protos = 5;
+template <class T>
+using ByDirection = std::array<T, directions>;
+
+struct CompiledRules {
+  std::vector<Rule> rules;
+  RuleSetSummary summary;
+  std::vector<Diagnostics> diagnostics;
+
+  std::array<std::vector<RuleIndex>, transports> ip_only;
+  std::array<std::vector<RuleIndex>, transports> app_only;
+  std::array<ByDirection<PayloadGroup>, transports> packet;
+  ByDirection<PayloadGroup> stream;
+  ByDirection<std::vector<bool>> stream_preselected;  // by rule: has a pattern in `stream`
+  std::array<ByDirection<TransactionGroup>, app_protos> transaction;
+
+  // Every database, for scratch allocation.
+  [[nodiscard]] std::vector<const MultiPattern*> databases() const;
+};
+
+[[nodiscard]] std::size_t transport_index(IpProto proto) noexcept;
+[[nodiscard]] bool transport_fits(RuleProto::Transport wanted, std::size_t index) noexcept;
+
+// Sorts the rules and builds the groups.
+[[nodiscard]] Result<void> compile_rules(CompiledRules& compiled);
+
+// The content that preselects the rule in this direction (list and test index), or nothing.
+struct FastPattern {
+  std::size_t list = 0;
+  std::size_t test = 0;
+};
+[[nodiscard]] std::optional<FastPattern> choose_fast_pattern(const Rule& rule, Direction direction);
+
+}  // namespace menshen::sensor

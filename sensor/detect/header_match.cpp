@@ -1,0 +1,316 @@
+#include "sensor/detect/header_match.hpp"
+
+#include <algorithm>
+
+#include "sensor/detect/compiled_rules.hpp"
+#include "sensor/packet/decode.hpp"
+#include "sensor/stream/stream.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+using Value = std::optional<std::uint64_t>;
+
+Bytes from_offset(const PacketMeta& packet, std::size_t offset) noexcept {
+  const auto frame = packet.frame();
+  return offset <= frame.size() ? frame.subspan(offset) : Bytes{};
+}
+
+// Up to the payload: options and extension headers belong to the header.
+Bytes network_header(const PacketMeta& packet) noexcept {
+  const std::size_t end =
+      packet.transport_offset != 0 ? packet.transport_offset : packet.payload_offset;
+  if (end < packet.network_offset) return {};
+  const auto bytes = from_offset(packet, packet.network_offset);
+  return bytes.first(std::min(bytes.size(), end - packet.network_offset));
+}
+
+Bytes transport_header(const PacketMeta& packet) noexcept {
+  if (packet.transport_offset == 0 || packet.payload_offset < packet.transport_offset) return {};
+  const auto bytes = from_offset(packet, packet.transport_offset);
+  return bytes.first(
+      std::min<std::size_t>(bytes.size(), packet.payload_offset - packet.transport_offset));
+}
+
+std::uint64_t at8(Bytes bytes, std::size_t i) { return std::to_integer<std::uint64_t>(bytes[i]); }
+std::uint64_t at16(Bytes bytes, std::size_t i) { return at8(bytes, i) << 8U | at8(bytes, i + 1); }
+
+Value ip_field(Field field, const PacketMeta& packet) noexcept {
+  const auto header = network_header(packet);
+  const bool v4 = packet.ip_version == 4;
+  if (packet.ip_version == 0 || header.size() < (v4 ? 20U : 40U)) return std::nullopt;
+  switch (field) {
+    case Field::ttl:
+      return at8(header, v4 ? 8 : 7);
+    case Field::tos:
+      return v4 ? at8(header, 1) : (at16(header, 0) >> 4U & 0xFFU);
+    case Field::ip_id:
+      return v4 ? Value(at16(header, 4)) : std::nullopt;
+    case Field::fragoffset:
+      return v4 ? Value(at16(header, 6) & 0x1FFFU) : std::nullopt;
+    case Field::ip_proto:
+      return v4 ? at8(header, 9) : static_cast<std::uint64_t>(packet.proto);
+    default:
+      return std::nullopt;
+  }
+}
+
+Value icmp_field(Field field, const PacketMeta& packet) noexcept {
+  const bool icmp = packet.proto == IpProto::icmp || packet.proto == IpProto::icmpv6;
+  const auto bytes = from_offset(packet, packet.transport_offset);
+  if (!icmp || packet.transport_offset == 0 || bytes.size() < 8) return std::nullopt;
+  const auto type = at8(bytes, 0);
+  const bool v6 = packet.proto == IpProto::icmpv6;
+  const bool echo =
+      v6 ? type == 128 || type == 129 : type == 0 || type == 8 || (type >= 13 && type <= 18);
+  switch (field) {
+    case Field::itype:
+      return type;
+    case Field::icode:
+      return at8(bytes, 1);
+    case Field::icmp_id:
+      return echo ? Value(at16(bytes, 4)) : std::nullopt;
+    case Field::icmp_seq:
+      return echo ? Value(at16(bytes, 6)) : std::nullopt;
+    case Field::icmpv6_mtu:
+      return v6 && type == 2 ? Value(at16(bytes, 4) << 16U | at16(bytes, 6)) : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+// The value of an option of kind `kind` with `size` value bytes (RFC 9293 3.1).
+Value tcp_option(Bytes options, unsigned kind, std::size_t size) noexcept {
+  ByteReader reader(options);
+  while (!reader.empty()) {
+    const auto found = reader.u8();
+    if (found == 0) return std::nullopt;
+    if (found == 1) continue;
+    const auto length = reader.u8();
+    if (!reader.ok() || length < 2) return std::nullopt;
+    if (found == kind && length == size + 2) {
+      const std::uint64_t value = size == 2 ? reader.be16() : reader.u8();
+      return reader.ok() ? Value(value) : std::nullopt;
+    }
+    reader.skip(length - 2U);
+  }
+  return std::nullopt;
+}
+
+Value tcp_field(Field field, const PacketMeta& packet) noexcept {
+  if (packet.proto != IpProto::tcp || packet.transport_offset == 0) return std::nullopt;
+  const TcpHeader header = tcp_header(packet);
+  switch (field) {
+    case Field::tcp_seq:
+      return header.seq;
+    case Field::tcp_ack:
+      return header.ack;
+    case Field::tcp_window:
+      return header.window;
+    case Field::tcp_mss:
+      return tcp_option(header.options, 2, 2);
+    case Field::tcp_wscale:
+      return tcp_option(header.options, 3, 1);
+    default:
+      return std::nullopt;
+  }
+}
+
+Value flow_field(Field field, const Flow& flow) noexcept {
+  const auto& forth = flow.sides[0];
+  const auto& back = flow.sides[1];
+  switch (field) {
+    case Field::flow_age:
+      return static_cast<std::uint64_t>(std::max<WallTime>(0, flow.last - flow.first) /
+                                        1'000'000'000);
+    case Field::flow_packets_to_server:
+      return forth.packets;
+    case Field::flow_packets_to_client:
+      return back.packets;
+    case Field::flow_bytes_to_server:
+      return forth.bytes;
+    case Field::flow_bytes_to_client:
+      return back.bytes;
+    default:
+      return std::nullopt;
+  }
+}
+
+// "either" and "both" ask two numbers.
+bool match_two(const NumberRange& range, std::uint64_t a, std::uint64_t b, bool both) {
+  return both ? range.contains(a) && range.contains(b) : range.contains(a) || range.contains(b);
+}
+
+bool match_field(const FieldTest& test, const PacketView& view) noexcept {
+  const PacketMeta& packet = *view.packet;
+  const Field field = test.field;
+  Value value;
+  if (field == Field::dsize) {
+    if (packet.ip_version == 0) return false;
+    value = packet.payload_length;
+  } else if (field == Field::vlan_layers) {
+    value = packet.vlan_count;
+  } else if (field == Field::vlan_id) {
+    return std::any_of(packet.vlan.begin(), packet.vlan.begin() + packet.vlan_count,
+                       [&](std::uint16_t id) { return test.range.contains(id); });
+  } else if (field <= Field::tos) {
+    value = ip_field(field, packet);
+  } else if (field == Field::fragoffset) {
+    value = ip_field(field, packet);
+  } else if (field <= Field::icmp_seq || field == Field::icmpv6_mtu) {
+    value = icmp_field(field, packet);
+  } else if (field <= Field::tcp_wscale) {
+    value = tcp_field(field, packet);
+  } else if (view.flow == nullptr) {
+    return false;
+  } else if (field == Field::flow_packets) {
+    return match_two(test.range, view.flow->sides[0].packets, view.flow->sides[1].packets, false);
+  } else if (field == Field::flow_bytes) {
+    return match_two(test.range, view.flow->sides[0].bytes, view.flow->sides[1].bytes, false);
+  } else if (field >= Field::stream_size_server) {
+    const auto client = stream_offset(*view.flow, Direction::to_server);
+    const auto server = stream_offset(*view.flow, Direction::to_client);
+    if (view.flow->stream == nullptr) return false;
+    if (field == Field::stream_size_server) return test.range.contains(server);
+    if (field == Field::stream_size_client) return test.range.contains(client);
+    return match_two(test.range, client, server, field == Field::stream_size_both);
+  } else {
+    value = flow_field(field, *view.flow);
+  }
+  return value && test.range.contains(*value);
+}
+
+template <class Mode>
+bool match_bits(Mode mode, unsigned found, unsigned wanted) {
+  switch (mode) {
+    case Mode::exact:
+      return found == wanted;
+    case Mode::all:
+      return (found & wanted) == wanted;
+    case Mode::any:
+      return (found & wanted) != 0;
+    case Mode::none:
+      return (found & wanted) != wanted;
+  }
+  return false;
+}
+
+bool match_option(const IpOptionTest& test, const PacketMeta& packet) noexcept {
+  const auto header = network_header(packet);
+  if (packet.ip_version != 4 || header.size() <= 20) return false;
+  if (test.any) return true;
+  ByteReader reader(header.subspan(20));
+  while (!reader.empty()) {
+    const auto kind = reader.u8();
+    if (kind == test.option) return true;
+    if (kind == 0) return false;
+    if (kind == 1) continue;
+    const auto length = reader.u8();
+    if (!reader.ok() || length < 2) return false;
+    reader.skip(length - 2U);
+  }
+  return false;
+}
+
+bool match_ends(const Rule& rule, const IpAddr& src, std::uint16_t sport, const IpAddr& dst,
+                std::uint16_t dport) {
+  return rule.sport.contains(sport) && rule.dport.contains(dport) && rule.src.contains(src) &&
+         rule.dst.contains(dst);
+}
+
+bool match_protocol(const Rule& rule, const PacketView& view) noexcept {
+  using Transport = RuleProto::Transport;
+  const IpProto proto = view.tuple.proto;
+  if (rule.proto.ip_version != 0) {
+    const bool v4 = view.tuple.src.is_v4();
+    if (v4 != (rule.proto.ip_version == 4)) return false;
+  }
+  switch (rule.proto.transport) {
+    case Transport::any:
+      return true;
+    case Transport::tcp:
+      return proto == IpProto::tcp;
+    case Transport::udp:
+      return proto == IpProto::udp;
+    case Transport::icmp:
+      return proto == IpProto::icmp || proto == IpProto::icmpv6;
+    case Transport::icmpv4:
+      return proto == IpProto::icmp;
+    case Transport::icmpv6:
+      return proto == IpProto::icmpv6;
+    case Transport::sctp:
+      return proto == IpProto::sctp;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool match_tuple(const Rule& rule, const PacketView& view) noexcept {
+  if (!match_protocol(rule, view)) return false;
+  const FiveTuple& t = view.tuple;
+  // Only TCP, UDP and SCTP have ports: a rule that asks for one means them.
+  const bool ports = t.proto == IpProto::tcp || t.proto == IpProto::udp || t.proto == IpProto::sctp;
+  if (!ports && !(rule.sport.is_any() && rule.dport.is_any())) return false;
+  const std::uint16_t sport = ports ? t.sport : std::uint16_t{0};
+  const std::uint16_t dport = ports ? t.dport : std::uint16_t{0};
+  if (match_ends(rule, t.src, sport, t.dst, dport)) return true;
+  return rule.bidirectional && match_ends(rule, t.dst, dport, t.src, sport);
+}
+
+bool match_flow(const FlowTest& test, const PacketView& view) noexcept {
+  if (view.flow == nullptr) {
+    return !test.present || test.state == FlowTest::State::stateless;
+  }
+  if (view.direction == Direction::to_server ? !test.to_server : !test.to_client) return false;
+  if (test.state == FlowTest::State::established && !view.flow->established) return false;
+  if (test.state == FlowTest::State::not_established && view.flow->established) return false;
+  return true;
+}
+
+bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
+  const PacketMeta& packet = *view.packet;
+  if (const auto* field = std::get_if<FieldTest>(&test)) return match_field(*field, view);
+  if (const auto* flags = std::get_if<FlagsTest>(&test)) {
+    if (packet.proto != IpProto::tcp || packet.transport_offset == 0) return false;
+    const unsigned found = packet.tcp_flags & static_cast<unsigned>(~flags->ignored);
+    return match_bits(flags->mode, found & 0xFFU, flags->flags);
+  }
+  if (const auto* bits = std::get_if<FragBitsTest>(&test)) {
+    const auto header = network_header(packet);
+    if (packet.ip_version != 4 || header.size() < 20) return false;
+    return match_bits(bits->mode, static_cast<unsigned>(at8(header, 6) >> 5U), bits->bits);
+  }
+  if (std::holds_alternative<SameIpTest>(test)) return view.tuple.src == view.tuple.dst;
+  if (const auto* option = std::get_if<IpOptionTest>(&test)) return match_option(*option, packet);
+  const auto& app = std::get<AppProtoTest>(test);
+  if (view.flow == nullptr) return false;
+  if (app.proto == AppProto::unknown) return view.flow->app == AppProto::unknown;
+  if (view.flow->app == AppProto::unknown) return false;  // undecided: neither it nor not it
+  return (view.flow->app == app.proto) != app.negated;
+}
+
+Bytes header_bytes(BufferKind kind, const PacketMeta& packet) noexcept {
+  switch (kind) {
+    case BufferKind::tcp_header:
+      return packet.proto == IpProto::tcp ? transport_header(packet) : Bytes{};
+    case BufferKind::udp_header:
+      return packet.proto == IpProto::udp ? transport_header(packet) : Bytes{};
+    case BufferKind::ipv4_header:
+      return packet.ip_version == 4 ? network_header(packet) : Bytes{};
+    case BufferKind::ipv6_header:
+      return packet.ip_version == 6 ? network_header(packet) : Bytes{};
+    case BufferKind::icmpv4_header:
+      return packet.proto == IpProto::icmp && packet.transport_offset != 0
+                 ? from_offset(packet, packet.transport_offset)
+                 : Bytes{};
+    case BufferKind::icmpv6_header:
+      return packet.proto == IpProto::icmpv6 && packet.transport_offset != 0
+                 ? from_offset(packet, packet.transport_offset)
+                 : Bytes{};
+    default:
+      return {};
+  }
+}
+
+}  // namespace menshen::sensor

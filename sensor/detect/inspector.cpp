@@ -1,0 +1,261 @@
+#include "sensor/detect/inspector.hpp"
+
+#include "sensor/detect/inspector_impl.hpp"
+#include "sensor/detect/transform.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+constexpr std::size_t excerpt_max = 4096;
+
+bool wants_protocol(const Rule& rule) {
+  return rule.proto.app != AppProto::unknown ||
+         std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+           return std::holds_alternative<AppProtoTest>(test);
+         });
+}
+
+bool asks_by_keyword(const Rule& rule) {
+  return std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+    return std::holds_alternative<AppProtoTest>(test);
+  });
+}
+
+}  // namespace
+
+Inspector::Impl::Impl(const InspectorOptions& options, std::shared_ptr<const RuleSet> rules)
+    : options_(options),
+      rates_(options.host_entries_max, options.seed),
+      host_bits_(options.host_entries_max, options.seed) {
+  swap_rules(std::move(rules));
+}
+
+void Inspector::Impl::swap_rules(std::shared_ptr<const RuleSet> rules) {
+  rules_ = std::move(rules);
+  compiled_ = &rules_->compiled();
+  ++generation_;
+  for (const MultiPattern* database : compiled_->databases())
+    static_cast<void>(patterns_.prepare(*database));
+  stamps_.assign(compiled_->rules.size(), 0);
+  stamp_ = 0;
+}
+
+FlowMemory& Inspector::Impl::state_of(Flow& flow) {
+  if (!flow.detect) flow.detect = std::make_unique<FlowMemory>();
+  auto& state = static_cast<FlowMemory&>(*flow.detect);
+  if (state.generation != generation_) {
+    for (StreamState& stream : state.stream) {
+      stream.pending.clear();
+      stream.fired.clear();
+    }
+    state.generation = generation_;
+  }
+  return state;
+}
+
+PacketView Inspector::Impl::view_of(const PacketMeta& packet) const {
+  PacketView view;
+  view.packet = &packet;
+  view.flow = packet.flow;
+  view.tuple = packet.ip_version != 0 ? tuple_of(packet) : FiveTuple{};
+  view.direction = packet.direction;
+  return view;
+}
+
+PacketView Inspector::Impl::view_of(const Flow& flow, Direction direction,
+                                    const PacketMeta& packet) {
+  PacketView view;
+  view.packet = &packet;
+  view.flow = &flow;
+  view.tuple = direction == Direction::to_server ? flow.tuple : flow.tuple.reversed();
+  view.direction = direction;
+  return view;
+}
+
+// Everything but the buffers, cheapest first.
+bool Inspector::Impl::applies(const Rule& rule, const PacketView& view, Flow* flow) {
+  if (rule.proto.app != AppProto::unknown && (flow == nullptr || flow->app != rule.proto.app))
+    return false;
+  if (!match_flow(rule.flow, view) || !match_tuple(rule, view)) return false;
+  for (const HeaderTest& test : rule.header) {
+    if (!match_header(test, view)) return false;
+  }
+  return match_state(rule, view, flow);
+}
+
+bool Inspector::Impl::match_lists(const Rule& rule, const Subject& subject) {
+  for (const TestList& list : rule.lists) {
+    BufferView buffer = subject.payload;
+    if (list.buffer.kind != BufferKind::payload) {
+      buffer = {header_bytes(list.buffer.kind, *subject.packet), 0};
+      if (buffer.bytes.empty()) return false;
+    }
+    buffer.bytes = apply_transforms(buffer.bytes, list.transforms, scratch_.transformed);
+    if (!match_tests(list.tests, buffer, scratch_)) return false;
+  }
+  return true;
+}
+
+void Inspector::Impl::fire(RuleIndex index, const PacketView& view, Flow* flow, Bytes payload,
+                           const Transaction* transaction) {
+  const Rule& fired = rule(index);
+  const auto same = [&](const Match& match) {
+    return match.rule == index && (!transaction || match.tx_id == transaction->id);
+  };
+  if (std::any_of(matches_.begin(), matches_.end(), same)) return;
+  ++counters_.matches;
+  Match match;
+  match.rule = index;
+  match.tuple = view.tuple;
+  match.direction = view.direction;
+  match.stream = view.stream;
+  const bool reported =
+      !fired.noalert && (fired.info.action != RuleAction::pass || fired.alert_anyway);
+  if (transaction != nullptr) match.tx_id = transaction->id;
+  if (transaction != nullptr && reported) match.protocol = transaction->eve();
+  if (reported) match.payload = as_text(payload.first(std::min(payload.size(), excerpt_max)));
+  matches_.push_back(std::move(match));
+  change_state(fired, view, flow);
+}
+
+// Sorted, each once, not more than the packet's budget allows.
+void Inspector::Impl::unique(std::vector<RuleIndex>& candidates) {
+  if (++stamp_ == 0) {
+    std::fill(stamps_.begin(), stamps_.end(), 0);
+    stamp_ = 1;
+  }
+  const auto seen = [this](RuleIndex index) {
+    return std::exchange(stamps_[index], stamp_) == stamp_;
+  };
+  candidates.erase(std::remove_if(candidates.begin(), candidates.end(), seen), candidates.end());
+  std::sort(candidates.begin(), candidates.end());
+  if (candidates.size() > budget_) {
+    ++counters_.candidate_limit;
+    candidates.resize(budget_);
+  }
+  budget_ -= candidates.size();
+  counters_.candidates += candidates.size();
+}
+
+void Inspector::Impl::begin(PacketMeta&) {
+  matches_.clear();
+  findings_.clear();
+  with_protocol_.clear();
+  budget_ = options_.candidates_max;
+  streamed_ = false;
+}
+
+void Inspector::Impl::check_plain(const std::vector<RuleIndex>& rules, PacketMeta& packet) {
+  const PacketView view = view_of(packet);
+  for (const RuleIndex index : rules) {
+    if (applies(rule(index), view, packet.flow))
+      fire(index, view, packet.flow, packet.payload(), nullptr);
+  }
+}
+
+void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol) {
+  const PacketView view = view_of(packet);
+  const auto& selected = with_protocol ? with_protocol_ : candidates_;
+  for (const RuleIndex index : selected) {
+    const Rule& candidate = rule(index);
+    if (!with_protocol && wants_protocol(candidate)) {
+      with_protocol_.push_back(index);
+      continue;
+    }
+    if (!applies(candidate, view, packet.flow)) continue;
+    if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
+      fire(index, view, packet.flow, packet.payload(), nullptr);
+    }
+  }
+}
+
+void Inspector::Impl::inspect_packet(PacketMeta& packet) {
+  if (packet.ip_version == 0) return;
+  const std::size_t t = transport_index(packet.proto);
+  const auto d = static_cast<std::size_t>(packet.direction);
+  const auto& addresses = compiled_->ip_only[t];
+  if (!addresses.empty()) {
+    const bool seen =
+        packet.flow != nullptr && std::exchange(state_of(*packet.flow).addresses_seen[d], true);
+    if (!seen) check_plain(addresses, packet);
+  }
+  const PayloadGroup& group = compiled_->packet[t][d];
+  candidates_.clear();
+  if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
+  const FiveTuple tuple = tuple_of(packet);
+  group.always.append(tuple.sport, tuple.dport, candidates_);
+  unique(candidates_);
+  check_packet_rules(packet, false);
+}
+
+// Bytes that no stream carries: a connection whose beginning was not seen.
+void Inspector::Impl::check_unstreamed(PacketMeta& packet) {
+  const bool carried = streamed_ || (packet.flow != nullptr && !packet.flow->midstream);
+  if (packet.proto != IpProto::tcp || packet.payload_length == 0 || carried) return;
+  const PayloadGroup& group = compiled_->stream[static_cast<std::size_t>(packet.direction)];
+  candidates_.clear();
+  if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
+  const PacketView view = view_of(packet);
+  group.always.append(view.tuple.sport, view.tuple.dport, candidates_);
+  unique(candidates_);
+  for (const RuleIndex index : candidates_) {
+    const Rule& candidate = rule(index);
+    const bool stream_only =
+        candidate.proto.part == RuleProto::Part::stream || candidate.flow.only_stream;
+    if (stream_only || !applies(candidate, view, packet.flow)) continue;
+    if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
+      fire(index, view, packet.flow, packet.payload(), nullptr);
+    }
+  }
+}
+
+void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
+  if (packet.ip_version == 0) return;
+  check_unstreamed(packet);
+  check_packet_rules(packet, true);
+  if (packet.flow == nullptr || packet.flow->app == AppProto::unknown) return;
+  const auto& rules = compiled_->app_only[transport_index(packet.proto)];
+  if (rules.empty()) return;
+  const auto d = static_cast<std::size_t>(packet.direction);
+  const bool seen = std::exchange(state_of(*packet.flow).protocol_seen[d], true);
+  const PacketView view = view_of(packet);
+  for (const RuleIndex index : rules) {
+    if (seen && asks_by_keyword(rule(index))) continue;
+    if (applies(rule(index), view, packet.flow))
+      fire(index, view, packet.flow, packet.payload(), nullptr);
+  }
+}
+
+const InspectorCounters& Inspector::Impl::counters() noexcept {
+  counters_.inspection_limit = scratch_.limit_hits;
+  counters_.regex_limit = scratch_.regex.limit_hits;
+  counters_.table_evictions = rates_.evictions() + host_bits_.evictions();
+  return counters_;
+}
+
+// ---- the public face --------------------------------------------------------------------------------------------
+
+Inspector::Inspector(const InspectorOptions& options, std::shared_ptr<const RuleSet> rules)
+    : impl_(std::make_unique<Impl>(options, std::move(rules))) {}
+Inspector::~Inspector() = default;
+void Inspector::swap_rules(std::shared_ptr<const RuleSet> rules) {
+  impl_->swap_rules(std::move(rules));
+}
+void Inspector::begin(PacketMeta& packet) { impl_->begin(packet); }
+void Inspector::inspect_packet(PacketMeta& packet) { impl_->inspect_packet(packet); }
+void Inspector::inspect_protocol(PacketMeta& packet) { impl_->inspect_protocol(packet); }
+void Inspector::on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
+                               PacketMeta& packet) {
+  impl_->on_stream_data(flow, direction, bytes, offset, packet);
+}
+void Inspector::on_stream_gap(Flow& flow, Direction direction) {
+  impl_->on_stream_gap(flow, direction);
+}
+void Inspector::on_transaction(Flow& flow, Transaction& transaction, Direction direction,
+                               PacketMeta& packet, Progress progress) {
+  impl_->on_transaction(flow, transaction, direction, packet, progress);
+}
+const std::vector<Finding>& Inspector::decide(PacketMeta& packet) { return impl_->decide(packet); }
+const InspectorCounters& Inspector::counters() const noexcept { return impl_->counters(); }
+
+}  // namespace menshen::sensor

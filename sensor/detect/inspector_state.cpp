@@ -1,0 +1,217 @@
+// Flowbits, rates, and what a match does to its packet and flow.
+#include "sensor/detect/inspector_impl.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+constexpr WallTime second_ns = 1'000'000'000;
+
+bool is_query(BitOperation operation) {
+  return operation == BitOperation::is_set || operation == BitOperation::is_not_set;
+}
+
+bool compare(Comparison comparison, std::uint64_t a, std::uint64_t b) {
+  switch (comparison) {
+    case Comparison::equal:
+      return a == b;
+    case Comparison::not_equal:
+      return a != b;
+    case Comparison::less:
+      return a < b;
+    case Comparison::less_equal:
+      return a <= b;
+    case Comparison::greater:
+      return a > b;
+    case Comparison::greater_equal:
+      return a >= b;
+    default:
+      return false;
+  }
+}
+
+const FlowMemory* known_state(const Flow* flow) {
+  return flow == nullptr ? nullptr : static_cast<const FlowMemory*>(flow->detect.get());
+}
+
+std::optional<std::uint64_t> number_of(const FlowMemory* state, std::uint64_t name) {
+  if (state == nullptr) return std::nullopt;
+  for (const auto& [key, value] : state->ints) {
+    if (key == name) return value;
+  }
+  return std::nullopt;
+}
+
+bool match_int(const FlowIntTest& test, const FlowMemory* state) {
+  using Operation = FlowIntTest::Operation;
+  const auto value = number_of(state, test.name);
+  switch (test.operation) {
+    case Operation::is_set:
+      return value.has_value();
+    case Operation::is_not_set:
+      return !value.has_value();
+    case Operation::compare: {
+      const auto other = test.other ? number_of(state, *test.other) : std::optional(test.value);
+      return value && other && compare(test.comparison, *value, *other);
+    }
+    default:
+      return true;
+  }
+}
+
+void change_int(const FlowIntTest& test, FlowMemory& state) {
+  using Operation = FlowIntTest::Operation;
+  const bool changes = test.operation == Operation::assign || test.operation == Operation::add ||
+                       test.operation == Operation::subtract;
+  const auto operand = test.other ? number_of(&state, *test.other) : std::optional(test.value);
+  if (!changes || !operand) return;
+  const auto found = std::find_if(state.ints.begin(), state.ints.end(),
+                                  [&](const auto& entry) { return entry.first == test.name; });
+  if (found == state.ints.end()) {
+    state.ints.emplace_back(test.name, test.operation == Operation::subtract ? 0 : *operand);
+  } else if (test.operation == Operation::assign) {
+    found->second = *operand;
+  } else if (test.operation == Operation::add) {
+    found->second += *operand;
+  } else {
+    found->second -= std::min(found->second, *operand);
+  }
+}
+
+void change_bit(std::vector<std::uint64_t>& bits, std::uint64_t name, BitOperation operation) {
+  const auto place = std::lower_bound(bits.begin(), bits.end(), name);
+  const bool there = place != bits.end() && *place == name;
+  const bool wanted =
+      operation == BitOperation::set || (operation == BitOperation::toggle && !there);
+  if (wanted && !there) bits.insert(place, name);
+  if (!wanted && there) bits.erase(place);
+}
+
+// A rule on stream, protocol or addresses speaks of the whole flow; one on packets of its packet.
+bool on_flow(const Rule& rule, const Match& match) {
+  switch (rule.kind) {
+    case RuleKind::packet:
+      return false;
+    case RuleKind::stream:
+    case RuleKind::packet_stream:
+      return match.stream;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+bool Inspector::Impl::match_state(const Rule& rule, const PacketView& view, Flow* flow) {
+  const FlowMemory* state = known_state(flow);
+  for (const BitTest& test : rule.bits) {
+    if (!is_query(test.operation)) continue;
+    const auto is_set = [&](std::uint64_t name) {
+      if (test.scope == BitScope::flow) {
+        return state != nullptr && std::binary_search(state->bits.begin(), state->bits.end(), name);
+      }
+      const WallTime* until = host_bits_.find(bit_key(name, test.scope, view.tuple));
+      return until != nullptr && *until > view.packet->time;
+    };
+    if (test.scope == BitScope::flow && flow == nullptr) return false;
+    const bool any = std::any_of(test.names.begin(), test.names.end(), is_set);
+    if (any != (test.operation == BitOperation::is_set)) return false;
+  }
+  return std::all_of(rule.ints.begin(), rule.ints.end(), [&](const FlowIntTest& test) {
+    return flow != nullptr && match_int(test, state);
+  });
+}
+
+void Inspector::Impl::change_state(const Rule& rule, const PacketView& view, Flow* flow) {
+  for (const BitTest& test : rule.bits) {
+    if (is_query(test.operation)) continue;
+    if (test.scope == BitScope::flow) {
+      if (flow != nullptr) change_bit(state_of(*flow).bits, test.names.front(), test.operation);
+      continue;
+    }
+    const WallTime now = view.packet->time;
+    WallTime& until = host_bits_.make(bit_key(test.names.front(), test.scope, view.tuple));
+    const bool set = test.operation == BitOperation::set ||
+                     (test.operation == BitOperation::toggle && until <= now);
+    until = set ? now + static_cast<WallTime>(test.seconds) * second_ns : 0;
+  }
+  for (const FlowIntTest& test : rule.ints) {
+    if (flow != nullptr) change_int(test, state_of(*flow));
+  }
+}
+
+RateAnswer Inspector::Impl::rate(const Rule& rule, const Threshold& threshold, const Match& match,
+                                 Flow* flow) {
+  if (threshold.kind == Threshold::Kind::none) return RateAnswer::report;
+  const WallTime now = findings_time_;
+  const HostKey key = threshold_key(rule, threshold, match.tuple);
+  if (threshold.track != Threshold::Track::flow) {
+    RateState* state = rates_.find(key);
+    return count_match(threshold, state != nullptr ? *state : rates_.make(key), now);
+  }
+  if (flow == nullptr) return RateAnswer::report;
+  auto& rates = state_of(*flow).rates;
+  auto found = std::find_if(rates.begin(), rates.end(),
+                            [&](const auto& entry) { return entry.first == key.name; });
+  if (found == rates.end()) found = rates.insert(rates.end(), {key.name, RateState{}});
+  return count_match(threshold, found->second, now);
+}
+
+void Inspector::Impl::act(const Rule& rule, const Match& match, PacketMeta& packet,
+                          Finding* finding) {
+  Flow* flow = packet.flow;
+  const bool whole_flow = flow != nullptr && on_flow(rule, match);
+  if (rule.info.action == RuleAction::pass) {
+    if (whole_flow && flow->action == FlowAction::none) flow->action = FlowAction::pass;
+    return;
+  }
+  const bool blocks =
+      rule.info.action == RuleAction::drop || rule.info.action == RuleAction::reject;
+  const bool only_alert = flow != nullptr && flow->label.mode != InspectMode::block;
+  if (!blocks || !options_.inline_mode || only_alert) return;
+  const bool rejects = rule.info.action == RuleAction::reject;
+  const Verdict verdict = rejects ? Verdict::reject : Verdict::drop;
+  if (packet.verdict < verdict) {
+    packet.verdict = verdict;
+    packet.reason = rejects ? DropReason::rule_reject : DropReason::rule;
+  }
+  if (whole_flow) flow->action = FlowAction::drop;
+  if (finding != nullptr) finding->blocked = true;
+}
+
+const std::vector<Finding>& Inspector::Impl::decide(PacketMeta& packet) {
+  findings_time_ = packet.time;
+  std::stable_sort(matches_.begin(), matches_.end(),
+                   [](const Match& a, const Match& b) { return a.rule < b.rule; });
+  for (Match& match : matches_) {
+    const Rule& matched = rule(match.rule);
+    if (rate(matched, matched.detection_filter, match, packet.flow) == RateAnswer::ignore) continue;
+    const RateAnswer answer = rate(matched, matched.threshold, match, packet.flow);
+    if (answer == RateAnswer::ignore) {
+      ++counters_.suppressed;
+      continue;
+    }
+    const bool pass = matched.info.action == RuleAction::pass;
+    bool reported = !matched.noalert && (!pass || matched.alert_anyway);
+    if (reported && answer == RateAnswer::silent) {
+      ++counters_.suppressed;
+      reported = false;
+    }
+    Finding finding;
+    act(matched, match, packet, reported ? &finding : nullptr);
+    if (reported && findings_.size() < findings_per_packet_max) {
+      finding.rule = &matched.info;
+      finding.tuple = match.tuple;
+      finding.direction = match.direction;
+      finding.tx_id = match.tx_id;
+      finding.protocol = std::move(match.protocol);
+      finding.payload = std::move(match.payload);
+      findings_.push_back(std::move(finding));
+      if (packet.flow != nullptr) packet.flow->alerted = true;
+    }
+    if (pass) break;  // it stands before all that would alert or drop
+  }
+  matches_.clear();
+  return findings_;
+}
+
+}  // namespace menshen::sensor

@@ -1,0 +1,91 @@
+// Rules on a reassembled stream: each chunk is looked at with the bytes before it, never twice for the same match.
+#include "sensor/detect/inspector_impl.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+void forget_passed(std::vector<StreamState::Mark>& marks, std::uint64_t place) {
+  marks.erase(std::remove_if(marks.begin(), marks.end(),
+                             [&](const auto& mark) { return mark.place <= place; }),
+              marks.end());
+}
+
+}  // namespace
+
+void Inspector::Impl::on_stream_data(Flow& flow, Direction direction, Bytes bytes,
+                                     std::uint64_t offset, PacketMeta& packet) {
+  streamed_ = true;
+  const PayloadGroup& group = compiled_->stream[static_cast<std::size_t>(direction)];
+  StreamState& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
+  if (offset != stream.end) {  // bytes between are missing
+    stream.window.clear();
+    stream.pending.clear();
+  }
+  const std::size_t before = stream.window.size();
+  stream.window += as_text(bytes);
+  stream.end = offset + bytes.size();
+  const std::uint64_t start = stream.end - stream.window.size();
+
+  candidates_.clear();
+  if (group.patterns) {
+    const std::size_t overlap = std::min(before, group.patterns->longest() - 1);
+    const auto fresh = as_bytes(std::string_view(stream.window).substr(before - overlap));
+    group.patterns->scan(fresh, offset - overlap, patterns_, candidates_);
+  }
+  for (const auto& mark : stream.pending) candidates_.push_back(mark.rule);
+  PacketView view = view_of(flow, direction, packet);
+  view.stream = true;
+  group.always.append(view.tuple.sport, view.tuple.dport, candidates_);
+  unique(candidates_);
+  for (const RuleIndex index : candidates_) check_stream_rule(index, stream, view, flow);
+
+  if (stream.window.size() > stream_window_bytes) {
+    stream.window.erase(0, stream.window.size() - stream_window_bytes);
+  }
+  forget_passed(stream.pending, start);
+  forget_passed(stream.fired, stream.end - stream.window.size());
+}
+
+void Inspector::Impl::on_stream_gap(Flow& flow, Direction direction) {
+  StreamState& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
+  stream.window.clear();
+  stream.pending.clear();
+}
+
+void Inspector::Impl::check_stream_rule(RuleIndex index, StreamState& stream,
+                                        const PacketView& view, Flow& flow) {
+  const Rule& candidate = rule(index);
+  const std::uint64_t start = stream.end - stream.window.size();
+  const auto by_rule = [&](const StreamState::Mark& mark) { return mark.rule == index; };
+  const auto fired = std::find_if(stream.fired.begin(), stream.fired.end(), by_rule);
+  std::string_view window = stream.window;
+  std::uint64_t from = start;
+  if (fired != stream.fired.end() && fired->place > start) {
+    window.remove_prefix(static_cast<std::size_t>(fired->place - start));
+    from = fired->place;
+  }
+  const bool undecided = candidate.proto.app != AppProto::unknown && flow.app == AppProto::unknown;
+  const bool matched = !undecided && applies(candidate, view, &flow) &&
+                       match_lists(candidate, {{as_bytes(window), from}, view.packet});
+  if (matched) {
+    fire(index, view, &flow, as_bytes(window), nullptr);
+    if (fired != stream.fired.end()) {
+      fired->place = stream.end;
+    } else if (stream.fired.size() < pending_rules_max) {
+      stream.fired.push_back({index, stream.end});
+    }
+    return;
+  }
+  const bool preselected =
+      compiled_->stream_preselected[static_cast<std::size_t>(view.direction)][index];
+  if (!preselected || !match_tuple(candidate, view)) return;
+  if (std::none_of(stream.pending.begin(), stream.pending.end(), by_rule)) {
+    if (stream.pending.size() < pending_rules_max) {
+      stream.pending.push_back({index, stream.end});
+    } else {
+      ++counters_.pending_limit;
+    }
+  }
+}
+
+}  // namespace menshen::sensor

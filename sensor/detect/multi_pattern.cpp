@@ -1,0 +1,117 @@
+#include "sensor/detect/multi_pattern.hpp"
+
+#include <fmt/format.h>
+#include <hs/hs.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/handle.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+using HsDatabase = Handle<hs_database_t, &hs_free_database>;
+using HsScratch = Handle<hs_scratch_t, &hs_free_scratch>;
+using HsError = Handle<hs_compile_error_t, &hs_free_compile_error>;
+
+struct Subscriber {
+  std::uint32_t rule;
+  std::uint32_t end_max;
+};
+
+struct ScanContext {
+  const std::vector<std::vector<Subscriber>>* subscribers;
+  std::vector<std::uint32_t>* rules;
+  std::uint64_t offset;
+};
+
+int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, void* raw) {
+  const auto& context = *static_cast<ScanContext*>(raw);
+  for (const Subscriber& subscriber : (*context.subscribers)[id]) {
+    if (to + context.offset <= subscriber.end_max) context.rules->push_back(subscriber.rule);
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct PatternScratch::State {
+  HsScratch scratch;
+};
+
+struct MultiPattern::Database {
+  HsDatabase database;
+  std::vector<std::vector<Subscriber>> subscribers;  // by literal
+  std::size_t longest = 0;
+};
+
+PatternScratch::PatternScratch() : state_(std::make_unique<State>()) {}
+PatternScratch::PatternScratch(PatternScratch&&) noexcept = default;
+PatternScratch::~PatternScratch() = default;
+
+Result<void> PatternScratch::prepare(const MultiPattern& patterns) {
+  hs_scratch_t* scratch = state_->scratch.release();
+  const auto rc = hs_alloc_scratch(patterns.database_->database.get(), &scratch);
+  state_->scratch.reset(scratch);
+  if (rc != HS_SUCCESS) {
+    return fail(ErrorCode::io,
+                {"无法分配模式匹配工作区", "cannot allocate the pattern matcher's scratch"});
+  }
+  return {};
+}
+
+MultiPattern::MultiPattern(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+MultiPattern::MultiPattern(MultiPattern&&) noexcept = default;
+MultiPattern& MultiPattern::operator=(MultiPattern&&) noexcept = default;
+MultiPattern::~MultiPattern() = default;
+
+Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns) {
+  auto built = std::make_unique<Database>();
+  std::map<std::pair<std::string_view, bool>, unsigned> known;
+  std::vector<const char*> literals;
+  std::vector<unsigned> flags;
+  std::vector<unsigned> ids;
+  std::vector<std::size_t> lengths;
+  for (const Pattern& pattern : patterns) {
+    const auto [entry, fresh] =
+        known.try_emplace({pattern.bytes, pattern.nocase}, static_cast<unsigned>(ids.size()));
+    if (fresh) {
+      literals.push_back(pattern.bytes.data());
+      lengths.push_back(pattern.bytes.size());
+      // One report per scan and literal: the rest would name the same rules again.
+      flags.push_back(HS_FLAG_SINGLEMATCH | (pattern.nocase ? unsigned{HS_FLAG_CASELESS} : 0U));
+      ids.push_back(entry->second);
+      built->subscribers.emplace_back();
+      built->longest = std::max(built->longest, pattern.bytes.size());
+    }
+    built->subscribers[entry->second].push_back({pattern.rule, pattern.end_max});
+  }
+  hs_database_t* database = nullptr;
+  hs_compile_error_t* raw_error = nullptr;
+  const auto rc = hs_compile_lit_multi(literals.data(), flags.data(), ids.data(), lengths.data(),
+                                       static_cast<unsigned>(ids.size()), HS_MODE_BLOCK, nullptr,
+                                       &database, &raw_error);
+  const HsError error(raw_error);
+  built->database.reset(database);
+  if (rc != HS_SUCCESS) {
+    const char* why = error && error->message != nullptr ? error->message : "?";
+    return fail(ErrorCode::invalid, {fmt::format("无法编译模式库：{}", why),
+                                     fmt::format("cannot compile the pattern database: {}", why)});
+  }
+  return MultiPattern(std::move(built));
+}
+
+void MultiPattern::scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
+                        std::vector<std::uint32_t>& rules) const {
+  if (bytes.size() < pattern_bytes_min) return;
+  ScanContext context{&database_->subscribers, &rules, offset};
+  hs_scan(database_->database.get(), reinterpret_cast<const char*>(bytes.data()),
+          static_cast<unsigned>(bytes.size()), 0, scratch.state_->scratch.get(), &on_match,
+          &context);
+}
+
+std::size_t MultiPattern::longest() const noexcept { return database_->longest; }
+std::size_t MultiPattern::size() const noexcept { return database_->subscribers.size(); }
+
+}  // namespace menshen::sensor

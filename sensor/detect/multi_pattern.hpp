@@ -1,0 +1,65 @@
+// Many literals in one pass: which rules' patterns occur in these bytes. Hyperscan behind one file.
+//
+// A database is immutable and shared; the scratch is a worker's own. Patterns shorter than pattern_bytes_min do not
+// belong here: a few of them cost more than thousands of longer ones.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/byte_reader.hpp"
+#include "base/result.hpp"
+
+namespace menshen::sensor {
+
+inline constexpr std::size_t pattern_bytes_min = 4;
+
+struct Pattern {
+  std::string bytes;
+  bool nocase = false;
+  std::uint32_t rule = 0;
+  std::uint32_t end_max =
+      UINT32_MAX;  // the match must end at or before this place, counted from the stream's begin
+};
+
+class MultiPattern;
+
+// Grows to fit every database that it is prepared for.
+class PatternScratch {
+ public:
+  PatternScratch();
+  PatternScratch(PatternScratch&&) noexcept;
+  ~PatternScratch();
+  [[nodiscard]] Result<void> prepare(const MultiPattern& patterns);
+
+ private:
+  friend class MultiPattern;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class MultiPattern {
+ public:
+  // Equal literals share one entry.
+  [[nodiscard]] static Result<MultiPattern> compile(std::span<const Pattern> patterns);
+  MultiPattern(MultiPattern&&) noexcept;
+  MultiPattern& operator=(MultiPattern&&) noexcept;
+  ~MultiPattern();
+
+  // Appends the rules whose pattern occurs (some may come twice). `offset`: where `bytes` begins in its stream.
+  void scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
+            std::vector<std::uint32_t>& rules) const;
+  [[nodiscard]] std::size_t longest() const noexcept;  // bytes of the longest pattern
+  [[nodiscard]] std::size_t size() const noexcept;     // distinct literals
+
+ private:
+  friend class PatternScratch;
+  struct Database;
+  explicit MultiPattern(std::unique_ptr<Database> database);
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace menshen::sensor

@@ -1,0 +1,120 @@
+#include "sensor/detect/ruleset.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/file.hpp"
+#include "sensor/detect/compiled_rules.hpp"
+#include "sensor/detect/rule_parser.hpp"
+
+namespace menshen::sensor {
+
+RuleSet::RuleSet(std::unique_ptr<const CompiledRules> compiled) : compiled_(std::move(compiled)) {}
+RuleSet::RuleSet(RuleSet&&) noexcept = default;
+RuleSet& RuleSet::operator=(RuleSet&&) noexcept = default;
+RuleSet::~RuleSet() = default;
+
+const RuleSetSummary& RuleSet::summary() const noexcept { return compiled_->summary; }
+std::span<const Diagnostics> RuleSet::diagnostics() const noexcept {
+  return compiled_->diagnostics;
+}
+
+std::vector<const RuleInfo*> RuleSet::rules() const {
+  std::vector<const RuleInfo*> infos;
+  infos.reserve(compiled_->rules.size());
+  for (const Rule& rule : compiled_->rules) infos.push_back(&rule.info);
+  return infos;
+}
+
+struct RuleSetBuilder::State {
+  RuleSetOptions options;
+  ParseContext context;
+  std::unique_ptr<CompiledRules> compiled = std::make_unique<CompiledRules>();
+  std::set<std::pair<std::uint32_t, std::uint32_t>> signatures;  // gid, sid
+  Result<void> setup;
+};
+
+RuleSetBuilder::RuleSetBuilder(RuleSetOptions options) : state_(std::make_unique<State>()) {
+  state_->options = std::move(options);
+  state_->context.variables = default_variables();
+  for (const auto& [name, value] : state_->options.variables) {
+    state_->context.variables.insert_or_assign(name, value);
+  }
+  state_->context.classifications = default_classifications();
+  if (state_->options.classification.empty()) return;
+  auto text = read_file(state_->options.classification);
+  if (!text) {
+    state_->setup = tl::make_unexpected(text.error());
+    return;
+  }
+  Diagnostics diagnostics(state_->options.classification.string(), *text);
+  for (auto& [name, entry] : parse_classifications(*text, diagnostics)) {
+    state_->context.classifications.insert_or_assign(name, entry);
+  }
+  state_->compiled->diagnostics.push_back(std::move(diagnostics));
+}
+RuleSetBuilder::RuleSetBuilder(RuleSetBuilder&&) noexcept = default;
+RuleSetBuilder::~RuleSetBuilder() = default;
+
+Result<void> RuleSetBuilder::add_file(const std::filesystem::path& path) {
+  auto text = read_file(path);
+  if (!text) {
+    return fail_while({fmt::format("无法读取规则文件 {}", path.string()),
+                       fmt::format("cannot read rules file {}", path.string())},
+                      text.error());
+  }
+  add_text(path.string(), *text);
+  return {};
+}
+
+void RuleSetBuilder::add_text(std::string name, std::string_view text) {
+  CompiledRules& compiled = *state_->compiled;
+  Diagnostics diagnostics(name, std::string(text));
+  for (const RuleText& rule_text : split_rules(text)) {
+    auto rule = parse_rule(rule_text, state_->context, diagnostics);
+    if (rule && !state_->signatures.insert({rule->info.gid, rule->info.sid}).second) {
+      const auto id = fmt::format("{}:{}", rule->info.gid, rule->info.sid);
+      diagnostics.error(
+          "duplicate-rule", rule_text.range(0, 1),
+          {fmt::format("规则 {} 重复", id), fmt::format("rule {} was loaded before", id)});
+      rule.reset();
+    }
+    if (!rule) {
+      ++compiled.summary.rejected;
+      continue;
+    }
+    rule->info.file = name;
+    rule->order = static_cast<std::uint32_t>(compiled.rules.size());
+    compiled.rules.push_back(std::move(*rule));
+    ++compiled.summary.loaded;
+  }
+  compiled.diagnostics.push_back(std::move(diagnostics));
+}
+
+std::span<const Diagnostics> RuleSetBuilder::diagnostics() const noexcept {
+  return state_->compiled->diagnostics;
+}
+
+Result<RuleSet> RuleSetBuilder::build() && {
+  MENSHEN_CHECK(std::move(state_->setup));
+  for (const auto& [name, value] : state_->options.variables) {
+    const bool ports = name.find("PORT") != std::string::npos;
+    const auto checked =
+        ports ? PortSet::parse(value, state_->context.variables).map([](auto&&) {})
+              : AddressSet::parse(value, state_->context.variables).map([](auto&&) {});
+    if (!checked) {
+      return fail_while(
+          {fmt::format("变量 {} 无效", name), fmt::format("variable {} is wrong", name)},
+          checked.error());
+    }
+  }
+  if (state_->compiled->rules.size() > state_->options.rules_max) {
+    return fail(ErrorCode::limit, {fmt::format("规则数量超过上限 {}", state_->options.rules_max),
+                                   fmt::format("more than {} rules", state_->options.rules_max)});
+  }
+  MENSHEN_CHECK(compile_rules(*state_->compiled));
+  return RuleSet(std::move(state_->compiled));
+}
+
+}  // namespace menshen::sensor

@@ -1,0 +1,277 @@
+#include "sensor/engine/engine.hpp"
+
+#include <random>
+#include <vector>
+
+#include "sensor/detect/inspector.hpp"
+#include "sensor/flow/flow_table.hpp"
+#include "sensor/packet/decode.hpp"
+#include "sensor/proto/proto.hpp"
+#include "sensor/stream/stream.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return static_cast<std::uint64_t>(device()) << 32U | device();
+}
+
+FlowTableOptions table_options(const EngineOptions& options) {
+  FlowTableOptions table;
+  table.flows_max = static_cast<std::uint32_t>(options.flows_max);
+  table.at_limit = options.inline_mode ? FlowLimitPolicy::drop : FlowLimitPolicy::pass;
+  table.seed = random_seed();
+  return table;
+}
+
+StreamOptions stream_options(const EngineOptions& options) {
+  StreamOptions stream;
+  stream.mode = options.inline_mode ? SensorMode::inline_ : SensorMode::passive;
+  stream.stream_depth = options.stream_depth_bytes;
+  stream.memory_max = options.stream_bytes_max;
+  return stream;
+}
+
+InspectorOptions inspector_options(const EngineOptions& options) {
+  InspectorOptions inspector;
+  inspector.inline_mode = options.inline_mode;
+  inspector.candidates_max = options.candidates_max;
+  inspector.host_entries_max = options.threshold_entries_max;
+  inspector.seed = random_seed();
+  return inspector;
+}
+
+EventKind kind_of(AppProto proto) {
+  switch (proto) {
+    case AppProto::dns:
+      return EventKind::dns;
+    case AppProto::tls:
+      return EventKind::tls;
+    default:
+      return EventKind::http;
+  }
+}
+
+}  // namespace
+
+struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver {
+  Impl(const EngineOptions& wanted, std::shared_ptr<const RuleSet> rules,
+       const FlowLabeler* labeler, EventSink& out)
+      : options(wanted),
+        sink(&out),
+        rule_set(rules),
+        table(table_options(wanted), *this, labeler),
+        stream(stream_options(wanted), *this),
+        proto(ProtoLimits{}, *this),
+        inspector(inspector_options(wanted), std::move(rules)) {}
+
+  // ---- one packet through the stages ----------------------------------------------------------------------------
+
+  void process(PacketBatch& batch) {
+    const ChecksumMode checksums =
+        options.verify_checksums ? ChecksumMode::verify : ChecksumMode::ignore;
+    decode(batch, {checksums}, decode_counters);
+    table.prepare(batch);
+    std::size_t index = 0;
+    for (PacketMeta& packet : batch.packets()) {
+      ++counters.packets;
+      counters.bytes += packet.length;
+      one(packet, index++);
+      settle(packet);
+    }
+    hand_over();
+  }
+
+  void one(PacketMeta& packet, std::size_t index) {
+    if (packet.dropped()) return;
+    table.assign(packet, index);
+    if (packet.dropped()) return;
+    Flow* flow = packet.flow;
+    if (flow != nullptr &&
+        (flow->action == FlowAction::pass || flow->label.mode == InspectMode::none))
+      return;
+    current = &packet;
+    inspector.begin(packet);
+    inspector.inspect_packet(packet);
+    if (flow != nullptr && packet.transport_offset != 0) {
+      if (packet.proto == IpProto::tcp) stream.process(packet);
+      if (packet.proto == IpProto::udp) proto.on_udp(*flow, packet);
+    }
+    inspector.inspect_protocol(packet);
+    report(packet);
+    current = nullptr;
+  }
+
+  // What the packet's verdict means outside: counters, the drop record; a passive sensor only watches.
+  void settle(PacketMeta& packet) {
+    if (!packet.dropped()) return;
+    ++counters.drops[static_cast<std::size_t>(packet.reason)];
+    if (!options.inline_mode) {
+      packet.verdict = Verdict::accept;
+      return;
+    }
+    ++(packet.verdict == Verdict::reject ? counters.rejected : counters.dropped);
+    const bool new_flow_drop = packet.reason != DropReason::flow_dropped;
+    if (!new_flow_drop || packet.ip_version == 0) return;
+    Event& event = make_event(EventKind::drop, packet);
+    event.tuple = tuple_of(packet);
+    event.direction = packet.direction;
+    event.reason = packet.reason;
+    event.rule = drop_rule;
+    event.blocked = true;
+  }
+
+  void report(PacketMeta& packet) {
+    drop_rule = nullptr;
+    for (const Finding& finding : inspector.decide(packet)) {
+      ++counters.alerts;
+      Event& event = make_event(EventKind::alert, packet);
+      event.tuple = finding.tuple;
+      event.direction = finding.direction;
+      event.rule = finding.rule;
+      event.blocked = finding.blocked;
+      event.reason = finding.blocked ? packet.reason : DropReason::none;
+      event.tx_id = finding.tx_id;
+      event.protocol = finding.protocol;
+      if (options.log_payload) event.payload = finding.payload;
+      if (finding.blocked && drop_rule == nullptr) drop_rule = finding.rule;
+    }
+  }
+
+  Event& make_event(EventKind kind, const PacketMeta& packet) {
+    Event& event = events.emplace_back();
+    event.kind = kind;
+    event.time = packet.time;
+    event.packet_count = packet.length != 0 ? counters.packets : 0;
+    if (packet.ip_version != 0 && packet.transport_offset != 0 &&
+        packet.length > packet.transport_offset + 1U &&
+        (packet.proto == IpProto::icmp || packet.proto == IpProto::icmpv6)) {
+      event.icmp_type_code = static_cast<std::uint16_t>(
+          std::to_integer<unsigned>(packet.data[packet.transport_offset]) << 8U |
+          std::to_integer<unsigned>(packet.data[packet.transport_offset + 1U]));
+    }
+    if (packet.flow != nullptr) fill_flow(event, *packet.flow);
+    return event;
+  }
+
+  static void fill_flow(Event& event, const Flow& flow) {
+    event.flow_id = flow.id;
+    event.app = flow.app;
+    event.label = flow.label;
+    event.alerted = flow.alerted;
+    event.flow = {flow.sides[0].packets,
+                  flow.sides[1].packets,
+                  flow.sides[0].bytes,
+                  flow.sides[1].bytes,
+                  flow.first,
+                  flow.last};
+  }
+
+  void hand_over() {
+    if (events.empty()) return;
+    counters.events += events.size();
+    sink->on_events(events);
+    events.clear();
+  }
+
+  // ---- stream -> proto -> detect --------------------------------------------------------------------------------
+
+  void on_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
+               PacketMeta& packet) override {
+    inspector.on_stream_data(flow, direction, bytes, offset, packet);
+    proto.on_stream_data(flow, direction, bytes, packet);
+  }
+  void on_gap(Flow& flow, Direction direction, std::uint64_t length, PacketMeta& packet) override {
+    inspector.on_stream_gap(flow, direction);
+    proto.on_stream_gap(flow, direction, length, packet);
+  }
+  void on_close(Flow& flow, Direction direction, PacketMeta* packet) override {
+    proto.on_stream_close(flow, direction, packet);
+  }
+  void on_change(Flow& flow, Transaction& transaction, Direction direction,
+                 PacketMeta& packet) override {
+    inspector.on_transaction(flow, transaction, direction, packet);
+  }
+  void on_end(Flow& flow, Transaction& transaction) override {
+    ++counters.transactions;
+    PacketMeta& packet = *current;
+    for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
+    }
+    if (!options.log_transactions) return;
+    Event& event = make_event(kind_of(transaction.proto()), packet);
+    event.tuple = flow.tuple;
+    event.tx_id = transaction.id;
+    event.protocol = transaction.eve();
+  }
+  void on_flow_end(Flow& flow, FlowEnd) override {
+    PacketMeta stand_in;
+    stand_in.flow = &flow;
+    stand_in.time = flow.last;
+    stand_in.proto = flow.tuple.proto;
+    current = &stand_in;
+    inspector.begin(stand_in);
+    stream.end(flow);
+    proto.on_close(flow);
+    report(stand_in);
+    current = nullptr;
+    if (!options.log_flows) return;
+    Event& event = make_event(EventKind::flow, stand_in);
+    event.tuple = flow.tuple;
+  }
+
+  EngineOptions options;
+  EventSink* sink;
+  std::shared_ptr<const RuleSet> rule_set;
+  DecodeCounters decode_counters;
+  FlowTable table;
+  StreamStage stream;
+  ProtoStage proto;
+  Inspector inspector;
+  PacketMeta* current = nullptr;
+  const RuleInfo* drop_rule = nullptr;
+  std::vector<Event> events;
+  mutable Counters counters;
+};
+
+Engine::Engine(const EngineOptions& options, std::shared_ptr<const RuleSet> rules,
+               const FlowLabeler* labeler, EventSink& sink)
+    : impl_(std::make_unique<Impl>(options, std::move(rules), labeler, sink)) {}
+Engine::~Engine() = default;
+
+void Engine::process(PacketBatch& batch) { impl_->process(batch); }
+
+void Engine::swap_rules(std::shared_ptr<const RuleSet> rules) {
+  impl_->inspector.swap_rules(rules);
+  impl_->rule_set = std::move(rules);
+}
+
+void Engine::flush() {
+  impl_->table.finish();
+  impl_->hand_over();
+}
+
+void Engine::expire(WallTime now) {
+  impl_->table.expire(now);
+  impl_->hand_over();
+}
+
+const Counters& Engine::counters() const noexcept {
+  Counters& counters = impl_->counters;
+  const InspectorCounters& inspector = impl_->inspector.counters();
+  counters.flows = impl_->table.counters().begun;
+  counters.flows_active = impl_->table.counters().live;
+  counters.rules_loaded = impl_->rule_set->summary().loaded;
+  counters.rules_rejected = impl_->rule_set->summary().rejected;
+  counters.stream_bytes = impl_->stream.counters().memory;
+  counters.alerts_suppressed = inspector.suppressed;
+  counters.candidates = inspector.candidates;
+  counters.candidate_limit = inspector.candidate_limit;
+  counters.inspection_limit = inspector.inspection_limit;
+  counters.pcre_limit = inspector.regex_limit;
+  counters.threshold_evictions = inspector.table_evictions;
+  return counters;
+}
+
+}  // namespace menshen::sensor
