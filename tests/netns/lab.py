@@ -4,7 +4,7 @@
     tax     10.20.0.10  fd00:20::10 ──tax0─┤
                                            gate  (routes; the daemons run here)
     portal  10.30.0.10  fd00:30::10 ──por0─┤
-    outside 203.0.113.10 2001:db8:1::10 ──out0─┘
+    outside 203.0.113.10 2001:db8:113::10 ──out0─┘
 
 A namespace lives as long as its holder process, so nothing with a name is left on the machine, whatever ends the
 run. Offloads stay at their defaults: what crosses the gate are the kernel's own super-frames. Nothing here knows
@@ -46,7 +46,7 @@ HOSTS = (
     Host("finance", "fin0", "10.10.0", 16, "fd00:10", 48),
     Host("tax", "tax0", "10.20.0", 16, "fd00:20", 48),
     Host("portal", "por0", "10.30.0", 24, "fd00:30", 48),
-    Host("outside", "out0", "203.0.113", 24, "2001:db8:1", 48),
+    Host("outside", "out0", "203.0.113", 24, "2001:db8:113", 48),
 )
 
 # What is started dies with this program, even if that is killed.
