@@ -1,0 +1,127 @@
+// menshen sensor replay
+#include <memory>
+
+#include "apps/menshen/cli.hpp"
+#include "apps/menshen/table.hpp"
+#include "apps/sensord/rules.hpp"
+#include "sensor/engine/replay.hpp"
+
+namespace menshen::apps {
+namespace {
+
+struct ReplayArguments {
+  std::string pcap;
+  std::vector<std::string> rules;
+  std::string events;
+  std::vector<std::string> variables;
+  std::string classification;
+  bool no_checksum = false;
+  bool ips = false;
+  bool strict = false;
+  bool json = false;
+};
+
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+Json to_json(const sensor::ReplaySummary& summary) {
+  Json counters = Json::object();
+  for (const sensor::CounterInfo& info : sensor::counter_table()) {
+    counters[std::string(info.name)] = summary.counters.*info.member;
+  }
+  return {{"rules_loaded", summary.rules ? summary.rules->summary().loaded : 0},
+          {"rules_rejected", summary.rules ? summary.rules->summary().rejected : 0},
+          {"events_written", summary.events_written},
+          {"load_seconds", seconds(summary.load_time)},
+          {"replay_seconds", seconds(summary.replay_time)},
+          {"counters", counters}};
+}
+
+std::string to_text(const Cli& cli, const sensor::ReplaySummary& summary) {
+  Table table({"", ""});
+  const auto row = [&](const char* zh, const char* en, std::string value) {
+    table.add({cli.say(zh, en), std::move(value)});
+  };
+  if (summary.rules) {
+    row("规则（加载 / 未加载）", "rules (loaded / rejected)",
+        fmt::format("{} / {}", summary.rules->summary().loaded, summary.rules->summary().rejected));
+  }
+  row("数据包", "packets", fmt::format("{}", summary.counters.packets));
+  row("流", "flows", fmt::format("{}", summary.counters.flows));
+  row("告警", "alerts", fmt::format("{}", summary.counters.alerts));
+  row("丢弃", "dropped", fmt::format("{}", summary.counters.dropped));
+  row("事件", "events", fmt::format("{}", summary.events_written));
+  row("耗时（加载 + 回放）", "seconds (rules + packets)",
+      fmt::format("{:.3f} + {:.3f}", seconds(summary.load_time), seconds(summary.replay_time)));
+  return table.render();
+}
+
+Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
+  sensor::ReplayOptions options;
+  options.pcap = arguments.pcap;
+  options.rules = MENSHEN_TRY(find_rule_files(arguments.rules));
+  options.events = arguments.events;
+  options.rule_options = MENSHEN_TRY(rule_options(arguments.variables));
+  options.rule_options.classification = arguments.classification;
+  options.engine.inline_mode = arguments.ips;
+  options.engine.verify_checksums = !arguments.no_checksum;
+  const sensor::ReplaySummary summary = MENSHEN_TRY(sensor::replay(options));
+  std::size_t rejected = 0;
+  if (summary.rules) {
+    rejected = summary.rules->summary().rejected;
+    for (const Diagnostics& file : summary.rules->diagnostics()) print_err(file.render(cli.lang()));
+  }
+  // The summary gives way to the events where those go to standard output.
+  const std::string text =
+      arguments.json ? to_pretty(to_json(summary)) + "\n" : to_text(cli, summary);
+  arguments.events == "-" ? print_err(text) : print_out(text);
+  return arguments.strict && rejected != 0 ? ExitCode::finding : ExitCode::ok;
+}
+
+}  // namespace
+
+void add_sensor_commands(CLI::App& app, Cli& cli) {
+  CLI::App& group = cli.add_group(app, "sensor", {"检测引擎", "The sensor"});
+  const auto arguments = std::make_shared<ReplayArguments>();
+  CLI::App& command = cli.add(group, "replay",
+                              {"离线检测抓包文件，输出 EVE JSON 事件；未能加载的规则列在标准错误上",
+                               "Run a capture file through the sensor and write EVE JSON events; "
+                               "rules that cannot be loaded are named "
+                               "on standard error"},
+                              "menshen sensor replay --pcap in.pcap --rules site.rules --events "
+                              "out.jsonl --var HOME_NET=[10.0.0.0/8]",
+                              [&cli, arguments] { return replay(cli, *arguments); });
+  command
+      .add_option("--pcap", arguments->pcap,
+                  cli.say("抓包文件（pcap、pcapng）", "Capture file (pcap, pcapng)"))
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--rules", arguments->rules, cli.say("规则文件或目录", "Rule files or folders"))
+      ->type_name("FILE...");
+  command
+      .add_option("--events", arguments->events,
+                  cli.say("事件输出文件（每行一条）；- 为标准输出",
+                          "File for the events, one a line; - is standard output"))
+      ->type_name("FILE");
+  command
+      .add_option("--var", arguments->variables,
+                  cli.say("规则变量 NAME=VALUE，可重复", "Variable NAME=VALUE, repeatable"))
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      .add_option("--classification", arguments->classification,
+                  cli.say("classification.config 文件", "classification.config file"))
+      ->type_name("FILE");
+  command.add_flag("--no-checksum", arguments->no_checksum,
+                   cli.say("不校验校验和", "Do not verify checksums"));
+  command.add_flag("--ips", arguments->ips, cli.say("按内联方式给出判决", "Verdicts as if inline"));
+  command.add_flag("--strict", arguments->strict,
+                   cli.say("有规则未能加载时退出码为 1", "Exit status 1 if a rule is rejected"));
+  command.add_flag("--json", arguments->json,
+                   cli.say("以 JSON 输出汇总", "Print the summary as JSON"));
+}
+
+}  // namespace menshen::apps

@@ -1,0 +1,178 @@
+// menshen-sensord: inspects what the policy hands to the queue, inline.
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <poll.h>
+
+#include "apps/common/daemon.hpp"
+#include "apps/sensord/service.hpp"
+#include "sensor/capture/nfqueue.hpp"
+
+namespace menshen::apps {
+namespace {
+
+constexpr std::chrono::seconds policy_retry{30};
+constexpr std::chrono::seconds audit_flush{5};
+
+sensor::NfqueueOptions queue_options(const Settings& settings) {
+  sensor::NfqueueOptions options;
+  options.queue = static_cast<std::uint16_t>(settings.integer("inspection.queue"));
+  options.queue_packets_max =
+      static_cast<std::uint32_t>(settings.integer("inspection.queue_packets_max"));
+  options.fail_open = settings.text("inspection.when_queue_full") == "pass";
+  options.socket_bytes =
+      static_cast<std::uint32_t>(settings.integer("inspection.socket_mib") << 20);
+  options.resets = settings.boolean("sensor.send_resets");
+  // No attachments: the kernel has checked them, and a flow enters by another interface each way.
+  return options;
+}
+
+sensor::EngineOptions engine_options(const Settings& settings) {
+  sensor::EngineOptions options;
+  options.inline_mode = true;
+  options.verify_checksums = settings.boolean("sensor.verify_checksums");
+  options.log_flows = settings.boolean("sensor.log_flows");
+  options.log_transactions = settings.boolean("sensor.log_transactions");
+  options.log_payload = settings.boolean("sensor.log_payload");
+  options.flows_max = static_cast<std::size_t>(settings.integer("sensor.flows_max"));
+  options.stream_bytes_max = static_cast<std::size_t>(settings.integer("sensor.stream_mib")) << 20U;
+  options.stream_depth_bytes = static_cast<std::size_t>(settings.integer("sensor.stream_depth_kib"))
+                               << 10U;
+  return options;
+}
+
+Result<void> enter(const Settings& settings) {
+  SandboxPlan plan;
+  // Verdicts are netlink messages, and the kernel asks for the capability with each of them, not only when the
+  // queue is opened. No other netlink socket can be made: the filter allows Unix sockets alone.
+  plan.keep_capabilities = {CAP_NET_ADMIN};
+  plan.read_only = {"/proc", "/etc", "/usr/share/zoneinfo",
+                    settings.text("policy.state_directory")};
+  for (const std::string& path : settings.list("sensor.rules")) plan.read_only.emplace_back(path);
+  if (const auto& file = settings.text("sensor.classification"); !file.empty()) {
+    plan.read_only.emplace_back(file);
+  }
+  plan.read_write = {settings.text("sensor.state_directory"),
+                     std::filesystem::path(settings.text("general.sensord_socket")).parent_path()};
+  // The folder, not the file: after a rotation the file is made anew.
+  if (const auto& file = settings.text("sensor.events_file"); !file.empty()) {
+    plan.read_write.push_back(std::filesystem::path(file).parent_path());
+  }
+  return confine(settings, "sandbox.sensord_user", plan);
+}
+
+Result<std::unique_ptr<EventFile>> open_events(const Settings& settings) {
+  const std::filesystem::path file = settings.text("sensor.events_file");
+  if (file.empty()) return std::unique_ptr<EventFile>{};
+  return EventFile::open(file,
+                         static_cast<std::size_t>(settings.integer("sensor.events_waiting_max")));
+}
+
+void on_signal(Daemon& daemon, EventLoop& loop, const std::function<void()>& reload) {
+  switch (daemon.signals.take()) {
+    case Signal::none:
+      return;
+    case Signal::stop:
+      return loop.stop();
+    case Signal::reload:
+      return reload();
+  }
+}
+
+Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, SensorService& service,
+                   const SensorService::Parts& parts) {
+  const auto reload = [&] {
+    notify_reloading();
+    if (parts.events != nullptr) parts.events->reopen();
+    if (auto settings = daemon.reload()) {
+      service.set_settings(std::move(*settings));
+      service.start_rule_reload();
+    }
+    service.take_policy();
+    notify_ready("inspecting");
+  };
+  service.add_operations(control, reload);
+  std::optional<Error> failure;
+  loop.watch(daemon.signals.fd(), POLLIN, [&](short) { on_signal(daemon, loop, reload); });
+  loop.watch(parts.watch.fd(), POLLIN, [&](short) { service.take_policy(); });
+  loop.watch(parts.reloader.fd(), POLLIN, [&](short) { service.finish_rule_reload(); });
+  loop.watch(parts.worker.failed_fd(), POLLIN, [&](short) {
+    failure = parts.worker.failure();
+    loop.stop();
+  });
+  // A notice can be lost where many changes come at once.
+  loop.every(policy_retry, [&] { service.take_policy(); });
+  service.take_policy();
+  notify_ready("inspecting");
+  MENSHEN_CHECK(loop.run());
+  if (failure) return tl::make_unexpected(*failure);
+  return {};
+}
+
+Result<void> run(Daemon& daemon) {
+  const Settings& settings = daemon.settings;
+  const std::filesystem::path state = settings.text("sensor.state_directory");
+  const std::filesystem::path policy_state = settings.text("policy.state_directory");
+  MENSHEN_CHECK(prepare_directory(state, settings, "sandbox.sensord_user", 0750));
+  if (const std::filesystem::path events = settings.text("sensor.events_file"); !events.empty()) {
+    MENSHEN_CHECK(prepare_directory(events.parent_path(), settings, "sandbox.sensord_user", 0750));
+  }
+  auto watch = MENSHEN_TRY(PolicyWatch::make(active_policy_file(policy_state)));
+  EventLoop loop;
+  const auto control =
+      MENSHEN_TRY(ControlServer::bind(control_options(settings, "general.sensord_socket"), loop));
+  // Before the queue opens: packets must not wait for a compilation.
+  LoadedRules rules = MENSHEN_TRY(load_rules(settings));
+  log_rules(rules);
+  auto port = MENSHEN_TRY(sensor::open_nfqueue(queue_options(settings)));
+  MENSHEN_CHECK(enter(settings));
+
+  const auto events = MENSHEN_TRY(open_events(settings));
+  const auto audit =
+      MENSHEN_TRY(audit::Client::start(audit_client_options(settings, "sensord", state)));
+  const auto reloader = MENSHEN_TRY(RuleReloader::make());
+  PolicyLabeler labeler;
+  SensorSink sink(events.get(), *audit, labeler);
+  // The first packets must find their labels: the policy goes in before the worker runs.
+  if (auto active = watch.read(system_clock()); active && *active)
+    labeler.set_policy((*active)->policy);
+  const auto worker = MENSHEN_TRY(
+      Worker::start(std::move(port), engine_options(settings), rules.rules, labeler, sink));
+  const SensorService::Parts parts{*worker, sink, events.get(), *audit, watch, *reloader};
+  SensorService service(settings, std::move(rules), parts);
+  service.record({audit::Kind::system,
+                  audit::Severity::info,
+                  audit::Outcome::success,
+                  "sensord",
+                  "daemon.start",
+                  "sensord",
+                  {"检测已启动", "inspection has started"},
+                  {}});
+  const Result<void> served = serve(daemon, loop, *control, service, parts);
+
+  notify_stopping();
+  worker->stop();
+  service.record({audit::Kind::system,
+                  served ? audit::Severity::info : audit::Severity::high,
+                  served ? audit::Outcome::success : audit::Outcome::failure,
+                  "sensord",
+                  "daemon.stop",
+                  "sensord",
+                  served ? Text{"检测已停止", "inspection has stopped"} : served.error().text,
+                  {}});
+  const Result<void> flushed = audit->flush(audit_flush);
+  return served ? flushed : served;
+}
+
+}  // namespace
+}  // namespace menshen::apps
+
+int main(int argc, char** argv) {
+  return menshen::apps::run_daemon(
+      argc, argv,
+      {"menshen-sensord",
+       {"门神检测守护进程：对策略送检的流量进行内联检测，阻断攻击并记录事件",
+        "The sensor daemon of Menshen: inspects inline what the policy hands to it, drops attacks "
+        "and records "
+        "events"}},
+      menshen::apps::run);
+}

@@ -1,0 +1,228 @@
+#include "apps/sensord/service.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/service.hpp"
+#include "sensor/engine/status.hpp"
+#include "sensor/packet/drop_reason.hpp"
+
+namespace menshen::apps {
+namespace {
+
+constexpr std::size_t rejected_logged_max = 20;
+
+// Packets that wait in the kernel's queue now; nothing where the kernel does not tell.
+std::optional<std::uint64_t> queue_depth(std::int64_t queue) {
+  const auto text = read_file("/proc/self/net/netfilter/nfnetlink_queue", 1U << 20U);
+  if (!text) return std::nullopt;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::int64_t number = 0;
+    std::int64_t port = 0;
+    std::uint64_t waiting = 0;
+    if (fields >> number >> port >> waiting && number == queue) return waiting;
+  }
+  return std::nullopt;
+}
+
+Json counters_json(const sensor::Counters& counters) {
+  Json list = Json::array();
+  for (const sensor::CounterInfo& info : sensor::counter_table()) {
+    list.push_back({{"name", info.name},
+                    {"value", counters.*info.member},
+                    {"zh", info.help.zh},
+                    {"en", info.help.en}});
+  }
+  return list;
+}
+
+Json drops_json(const sensor::Counters& counters) {
+  Json list = Json::array();
+  for (std::size_t i = 1; i < counters.drops.size(); ++i) {
+    const auto& info = sensor::drop_reason_info(static_cast<sensor::DropReason>(i));
+    list.push_back(
+        {{"name", info.name}, {"packets", counters.drops[i]}, {"zh", info.zh}, {"en", info.en}});
+  }
+  return list;
+}
+
+Json port_json(const sensor::PortCounters& port) {
+  return {{"packets", port.packets},          {"bytes", port.bytes},
+          {"accepted", port.accepted},        {"dropped", port.dropped},
+          {"rejected", port.rejected},        {"cut_short", port.cut_short},
+          {"lost_queue", port.lost_queue},    {"lost_socket", port.lost_socket},
+          {"reset_failed", port.reset_failed}};
+}
+
+std::int64_t age_days(const LoadedRules& rules) {
+  if (rules.files.empty()) return 0;
+  const auto age = std::filesystem::file_time_type::clock::now() - rules.newest;
+  return std::max<std::int64_t>(0,
+                                std::chrono::duration_cast<std::chrono::hours>(age).count() / 24);
+}
+
+std::size_t blocking_rules(const sensor::RuleSet& rules) {
+  const auto all = rules.rules();
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto* rule) {
+    return rule->action == sensor::RuleAction::drop || rule->action == sensor::RuleAction::reject;
+  }));
+}
+
+}  // namespace
+
+Json rules_json(const LoadedRules& rules) {
+  Json files = Json::array();
+  for (const auto& file : rules.files) files.push_back(file.string());
+  const sensor::RuleSetSummary& summary = rules.rules->summary();
+  return {{"files", files},
+          {"loaded", summary.loaded},
+          {"rejected", summary.rejected},
+          {"patterns", summary.patterns},
+          {"always_checked", summary.always_checked},
+          {"loaded_at", format_utc(rules.loaded_at)}};
+}
+
+void log_rules(const LoadedRules& rules) {
+  const auto& summary = rules.rules->summary();
+  std::size_t shown = 0;
+  for (const Diagnostics& file : rules.rules->diagnostics()) {
+    for (const Diagnostic& each : file.all()) {
+      if (each.severity != menshen::Severity::error || shown++ >= rejected_logged_max) continue;
+      const std::string place = fmt::format("{}:{}", file.name(), each.range.begin.line);
+      log(LogLevel::warning, {fmt::format("规则未加载 {}：{}", place, each.text.zh),
+                              fmt::format("rule not loaded, {}: {}", place, each.text.en)});
+    }
+  }
+  log(summary.rejected == 0 ? LogLevel::info : LogLevel::warning,
+      {fmt::format("检测规则：加载 {} 条，未加载 {} 条", summary.loaded, summary.rejected),
+       fmt::format("detection rules: {} loaded, {} rejected", summary.loaded, summary.rejected)});
+}
+
+void SensorService::finish_rule_reload() {
+  auto loaded = parts_.reloader.take();
+  if (!loaded) {
+    log(LogLevel::error, loaded.error().text);
+    record({audit::Kind::system,
+            audit::Severity::high,
+            audit::Outcome::failure,
+            "sensord",
+            "rules.reload",
+            "rules",
+            loaded.error().text,
+            {}});
+    return;
+  }
+  rules_ = std::move(*loaded);
+  parts_.worker.set_rules(rules_.rules);
+  log_rules(rules_);
+  const auto& summary = rules_.rules->summary();
+  record({audit::Kind::system,
+          audit::Severity::info,
+          audit::Outcome::success,
+          "sensord",
+          "rules.reload",
+          "rules",
+          {fmt::format("检测规则已更新：{} 条", summary.loaded),
+           fmt::format("detection rules replaced: {} loaded", summary.loaded)},
+          rules_json(rules_)});
+}
+
+void SensorService::take_policy() {
+  parts_.watch.clear();
+  auto read = parts_.watch.read(system_clock());
+  if (!read) {
+    // Once for each reason: the folder changes with every write of policyd's.
+    if (!policy_error_ || policy_error_->text != read.error().text) {
+      log(LogLevel::error, read.error().text);
+    }
+    policy_error_ = read.error();
+    return;
+  }
+  policy_error_.reset();
+  if (!*read) return;
+  const bool same = policy_ && policy_->sha256 == (*read)->active.sha256 &&
+                    policy_->generation == (*read)->active.generation;
+  if (same) return;
+  policy_ = std::move((*read)->active);
+  parts_.worker.set_policy(std::move((*read)->policy));
+  log(LogLevel::info,
+      {"流标签采用策略 " + policy_->name, "flows are labelled by the policy " + policy_->name});
+}
+
+Json SensorService::status() const {
+  const WorkerCounters counters = parts_.worker.counters();
+  Json json = {{"version", MENSHEN_VERSION},
+               {"inline", true},
+               {"counters", counters_json(counters.engine)},
+               {"drops", drops_json(counters.engine)},
+               {"port", port_json(counters.port)},
+               {"rules", rules_json(rules_)},
+               {"alerts_blocked", parts_.sink.alerts_blocked()},
+               {"audit", to_json(parts_.audit.stats())}};
+  const auto queue = settings_.integer("inspection.queue");
+  json["queue"] = {{"number", queue}, {"limit", settings_.integer("inspection.queue_packets_max")}};
+  if (const auto waiting = queue_depth(queue)) json["queue"]["waiting"] = *waiting;
+  json["policy"] = policy_ ? Json{{"name", policy_->name}, {"sha256", policy_->sha256}} : Json();
+  if (policy_error_) {
+    json["policy_error"] = {{"zh", policy_error_->text.zh}, {"en", policy_error_->text.en}};
+  }
+  if (parts_.events != nullptr) {
+    const EventFileStats events = parts_.events->stats();
+    json["events"] = {{"file", settings_.text("sensor.events_file")},
+                      {"written", events.written},
+                      {"dropped", events.dropped},
+                      {"waiting", events.waiting}};
+  }
+  return json;
+}
+
+Json SensorService::facts() const {
+  const WorkerCounters counters = parts_.worker.counters();
+  const auto& summary = rules_.rules->summary();
+  const bool closed = settings_.text("inspection.when_sensor_absent") == "block" &&
+                      settings_.text("inspection.when_queue_full") == "block";
+  Json drops = Json::object();
+  for (const Json& drop : drops_json(counters.engine)) {
+    drops[drop["name"].get<std::string>()] = drop["packets"];
+  }
+  return {{"running", true},
+          {"inline", true},
+          {"fail_mode", closed ? "closed" : "open"},
+          {"rules_loaded", summary.loaded},
+          {"rules_rejected", summary.rejected},
+          {"rules_block", blocking_rules(*rules_.rules)},
+          {"rules_age_days", age_days(rules_)},
+          {"protocols", {"http", "dns", "tls"}},
+          {"packets", counters.engine.packets},
+          {"queue_lost", counters.port.lost_queue + counters.port.lost_socket},
+          {"alerts", counters.engine.alerts},
+          {"alerts_blocked", parts_.sink.alerts_blocked()},
+          {"alarm_outputs", Json::array()},
+          {"drops_by_reason", drops}};
+}
+
+void SensorService::add_operations(ControlServer& server, const std::function<void()>& reload) {
+  server.add("status", Access::status,
+             [this](const Json&, const Caller&) -> Result<Json> { return status(); });
+  server.add("facts", Access::status,
+             [this](const Json&, const Caller&) -> Result<Json> { return facts(); });
+  server.add(
+      "reload", Access::admin, [this, reload](const Json&, const Caller& caller) -> Result<Json> {
+        record({audit::Kind::admin,
+                audit::Severity::info,
+                audit::Outcome::success,
+                caller.name,
+                "sensor.reload",
+                "sensord",
+                {"管理员要求重新加载规则", "an administrator asked for the rules to be reloaded"},
+                {{"uid", caller.peer.uid}}});
+        reload();
+        return Json::object();
+      });
+}
+
+}  // namespace menshen::apps
