@@ -75,8 +75,8 @@ Excerpt excerpt(std::string_view line, std::size_t begin, std::size_t end) {
   const std::string_view whole = line;
   const bool crop = line.size() > shown_code_points_max;
   if (crop && begin > shown_before_caret) {
-    line = drop_code_points(line, begin - shown_before_caret);
-    column = begin - shown_before_caret + 1;
+    line = drop_code_points(line, begin - 1 - shown_before_caret);
+    column = begin - shown_before_caret;
     if (line.empty()) {  // the range lies beyond the line
       line = whole;
       column = 1;

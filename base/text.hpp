@@ -2,6 +2,7 @@
 // visible.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -42,7 +43,9 @@ namespace detail {
 
 std::string_view nearest(std::string_view word, auto&& candidates) {
   std::string_view best;
-  std::size_t best_distance = 1 + (word.size() > 2 ? 1 + word.size() / 6 : 0);
+  // At most one mistake in a short word, one in six letters of a longer one, three in all.
+  std::size_t best_distance =
+      1 + (word.size() > 2 ? std::min<std::size_t>(1 + word.size() / 6, 3) : 0);
   for (const std::string_view candidate : candidates) {
     const std::size_t distance = detail::edit_distance(word, candidate);
     if (distance < best_distance) {

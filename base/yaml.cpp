@@ -67,11 +67,10 @@ class Locator {
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// The end of a quoted scalar that begins at `begin`, or of its first line.
+// The end of a quoted scalar that begins at `begin`: behind its closing quote, npos where there is none.
 std::size_t quoted_end(std::string_view source, std::size_t begin) {
   const char quote = source[begin];
   for (std::size_t i = begin + 1; i < source.size(); ++i) {
-    if (source[i] == '\n') return i;
     if (quote == '"' && source[i] == '\\') {
       ++i;
     } else if (source[i] == quote) {
@@ -79,17 +78,21 @@ std::size_t quoted_end(std::string_view source, std::size_t begin) {
       ++i;  // '' stands for one quote
     }
   }
-  return source.size();
+  return std::string_view::npos;
+}
+
+bool is_quote(std::string_view source, std::size_t at) {
+  return at < source.size() && (source[at] == '"' || source[at] == '\'');
 }
 
 // What of the scalar stands on the line where it begins.
 std::size_t scalar_end(std::string_view source, std::size_t begin, std::string_view value) {
   if (begin >= source.size()) return begin;
-  if (source[begin] == '"' || source[begin] == '\'') return quoted_end(source, begin);
+  const std::size_t line_end = std::min(source.find_first_of("\r\n", begin), source.size());
+  if (is_quote(source, begin)) return std::min(quoted_end(source, begin), line_end);
   const bool block = source[begin] == '|' || source[begin] == '>';
   if (!block && source.substr(begin, value.size()) == value) return begin + value.size();
-  std::size_t end = begin;
-  while (end < source.size() && source[end] != '\n' && !(block && is_blank(source[end]))) ++end;
+  std::size_t end = block ? std::min(source.find_first_of(" \t", begin), line_end) : line_end;
   while (end > begin && is_blank(source[end - 1])) --end;
   return end;
 }
@@ -125,7 +128,16 @@ class TreeBuilder final : public YAML::EventHandler {
       : source_(source), locator_(source), diagnostics_(diagnostics) {}
 
   [[nodiscard]] Node take_root() { return std::move(root_); }
-  [[nodiscard]] Position locate(std::size_t offset) { return locator_.at(offset); }
+
+  // Where yaml-cpp gave up: at what this layer refuses anyway (an alias of nothing), or at a mistake.
+  void fail_at(const YAML::Mark& mark, Text text) {
+    const std::size_t offset = offset_of(mark);
+    if (source_.substr(offset, 1) == "*") {
+      refuse_alias(offset);
+    } else {
+      error("yaml-syntax", mark.pos < 0 ? SourceRange{} : range(offset, offset), std::move(text));
+    }
+  }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ == 1) return;
@@ -147,18 +159,10 @@ class TreeBuilder final : public YAML::EventHandler {
     deliver(std::move(node));
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    const std::size_t begin = offset_of(mark);
-    std::size_t end = begin;
-    while (end < source_.size() && !is_blank(source_[end]) &&
-           std::string_view(",]}").find(source_[end]) == std::string_view::npos) {
-      ++end;
-    }
-    error("alias", range(begin, end),
-          {"不支持别名（*）：请写出内容", "aliases (*) are not supported: write the content out"});
     Node node;
     node.kind =
         Node::Kind::scalar;  // stands for something: no second complaint about an empty value
-    node.range = range(begin, end);
+    node.range = refuse_alias(offset_of(mark));
     deliver(std::move(node));
   }
   void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
@@ -178,6 +182,10 @@ class TreeBuilder final : public YAML::EventHandler {
     node.kind = Node::Kind::scalar;
     node.quoted = first == '"' || first == '\'' || first == '|' || first == '>';
     node.range = range(begin, scalar_end(source_, begin, value));
+    // yaml-cpp takes the end of the text for a closing quote if a line break stands before it.
+    if (is_quote(source_, begin) && quoted_end(source_, begin) == std::string_view::npos) {
+      error("yaml-syntax", node.range, {"引号没有闭合", "the closing quote is missing"});
+    }
     if (value.find('\0') != std::string::npos) {
       error("control-character", node.range,
             {"不允许空字符（\\0）", "a NUL character is not allowed"});
@@ -236,9 +244,16 @@ class TreeBuilder final : public YAML::EventHandler {
     return offset > 0 ? range(offset - 1, offset) : range(0, 0);
   }
 
+  SourceRange refuse_alias(std::size_t begin) {
+    const std::size_t end = std::min(source_.find_first_of(" \t\r\n,]}", begin), source_.size());
+    const SourceRange where = range(begin, end);
+    error("alias", where,
+          {"不支持别名（*）：请写出内容", "aliases (*) are not supported: write the content out"});
+    return where;
+  }
+
   void refuse_tag(std::size_t begin) {
-    std::size_t end = begin;
-    while (end < source_.size() && !is_blank(source_[end])) ++end;
+    const std::size_t end = std::min(source_.find_first_of(" \t\r\n", begin), source_.size());
     error("tag", range(begin, end), {"不支持标签（!）", "tags (!) are not supported"});
   }
 
@@ -453,9 +468,7 @@ std::optional<Node> parse(std::string_view source, Diagnostics& diagnostics) {
   } catch (const Stop&) {
     return std::nullopt;
   } catch (const YAML::Exception& e) {
-    const Position at =
-        e.mark.pos < 0 ? Position{} : builder.locate(static_cast<std::size_t>(e.mark.pos));
-    diagnostics.error("yaml-syntax", {at, at}, explain(e.msg));
+    builder.fail_at(e.mark, explain(e.msg));
   } catch (const std::exception& e) {
     diagnostics.error("yaml-syntax", {}, explain(e.what()));
   }
