@@ -30,7 +30,7 @@ namespace menshen::compliance {
 enum class Operator : unsigned char {
   equals,  // scalars, or lists in order
   not_equals,
-  at_least,  // numbers; a text that is a whole number counts as one
+  at_least,  // numbers; a whole number as text is one, a list counts as its length
   at_most,
   contains,      // list: each of the values is in it; text: substring
   lacks,         // list: none of the values is in it; text: not a substring

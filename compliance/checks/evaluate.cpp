@@ -50,6 +50,7 @@ std::optional<std::int64_t> number_of(const json& value) {
     return INT64_MAX;
   }
   if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_array()) return static_cast<std::int64_t>(value.size());
   if (!value.is_string()) return std::nullopt;
   const auto& text = value.get_ref<const std::string&>();
   std::int64_t number = 0;

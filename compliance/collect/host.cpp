@@ -383,7 +383,10 @@ class Collector {
       if (status) newest = std::max(newest, status->modified);
     }
     const auto text = MENSHEN_TRY(output("updates", raw));
-    if (!text || newest == 0) return json{{"lists_present", false}};
+    if (!text || newest == 0) {
+      return fail(ErrorCode::not_found, {"没有软件包索引，无法得知待装更新",
+                                         "no package lists: pending updates are not known"});
+    }
     int pending = 0;
     int security = 0;
     for (const std::string_view line : parse::lines(*text)) {
@@ -391,8 +394,7 @@ class Collector {
       ++pending;
       if (line.find("ecurity") != std::string_view::npos) ++security;
     }
-    return json{{"lists_present", true},
-                {"list_age_days", (clock_.wall() - newest) / day},
+    return json{{"list_age_days", (clock_.wall() - newest) / day},
                 {"pending", pending},
                 {"security", security}};
   }
