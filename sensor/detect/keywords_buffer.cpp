@@ -23,8 +23,8 @@ constexpr BufferName transaction_buffers[] = {
     {"http.method", Buffer::http_method},
     {"http.uri", Buffer::http_uri},
     {"http.uri.raw", Buffer::http_uri_raw},
-    {"http.protocol", Buffer::http_protocol},
-    {"http_protocol", Buffer::http_protocol},
+    {"http.protocol", Buffer::http_protocol, Buffer::http_response_protocol},
+    {"http_protocol", Buffer::http_protocol, Buffer::http_response_protocol},
     {"http.request_line", Buffer::http_request_line},
     {"http_request_line", Buffer::http_request_line},
     {"http.host", Buffer::http_host},
@@ -43,8 +43,8 @@ constexpr BufferName transaction_buffers[] = {
     {"http_connection", Buffer::http_connection},
     {"http.content_type", Buffer::http_content_type, Buffer::http_response_content_type},
     {"http_content_type", Buffer::http_content_type, Buffer::http_response_content_type},
-    {"http.content_len", Buffer::http_content_len},
-    {"http_content_len", Buffer::http_content_len},
+    {"http.content_len", Buffer::http_content_len, Buffer::http_response_content_len},
+    {"http_content_len", Buffer::http_content_len, Buffer::http_response_content_len},
     {"http.header", Buffer::http_request_header, Buffer::http_response_header},
     {"http.header.raw", Buffer::http_request_header_raw, Buffer::http_response_header_raw},
     {"http.header_names", Buffer::http_request_header_names, Buffer::http_response_header_names},
@@ -185,8 +185,21 @@ Result<void> parse_tls_value(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+Result<void> parse_tls_version(RuleDraft& draft, const KeywordUse& use) {
+  std::string_view version = unquote(use.value).value_or(use.value);
+  if (version.starts_with("tls")) version.remove_prefix(3);  // ssl_version:tls1.2
+  static constexpr std::string_view known[] = {"1.0", "1.1", "1.2", "1.3"};
+  if (std::find(std::begin(known), std::end(known), version) == std::end(known)) return invalid_value(use.value);
+  Content content;
+  content.pattern = version;
+  content.startswith = content.endswith = true;
+  draft.add_test_in({BufferKind::transaction, Buffer::count, Buffer::tls_version}, {std::move(content)});
+  return {};
+}
+
 using Value = Keyword::Value;
 constexpr Keyword others[] = {
+    {"tls.version", Value::required, &parse_tls_version},
     {"uricontent", Value::required, &parse_uricontent},
     {"xor", Value::required, &parse_xor},
     {"tls.subject", Value::required, &parse_tls_value<Buffer::tls_cert_subject, false>},

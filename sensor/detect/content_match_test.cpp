@@ -1,0 +1,148 @@
+#include "sensor/detect/content_match.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "sensor/detect/rule_parser.hpp"
+#include "sensor/detect/transform.hpp"
+
+using namespace menshen;
+using namespace menshen::sensor;
+
+namespace {
+
+Rule rule_of(const std::string& options) {
+  static const ParseContext context{default_variables(), default_classifications()};
+  const std::string text = "alert tcp-pkt any any -> any any (" + options + " sid:1;)";
+  Diagnostics diagnostics("t", text);
+  auto rule = parse_rule(split_rules(text).at(0), context, diagnostics);
+  INFO(diagnostics.render(Lang::en));
+  REQUIRE(rule);
+  return *rule;
+}
+
+bool matches(const std::string& options, std::string_view bytes, std::uint64_t stream_offset = 0) {
+  const Rule rule = rule_of(options);
+  MatchScratch scratch;
+  INFO(options << " on " << bytes);
+  return match_tests(rule.lists.at(0).tests, {as_bytes(bytes), stream_offset}, scratch);
+}
+
+}  // namespace
+
+TEST_CASE("absolute places") {
+  CHECK(matches("content:\"b\";", "abc"));
+  CHECK_FALSE(matches("content:\"B\";", "abc"));
+  CHECK(matches("content:\"B\"; nocase;", "abc"));
+  CHECK(matches("content:\"c\"; offset:2;", "abc"));
+  CHECK_FALSE(matches("content:\"b\"; offset:2;", "abc"));
+  CHECK(matches("content:\"bc\"; offset:1; depth:2;", "abc"));
+  CHECK_FALSE(matches("content:\"cd\"; offset:1; depth:2;", "abcd"));
+  CHECK(matches("content:\"ab\"; startswith;", "abc"));
+  CHECK_FALSE(matches("content:\"bc\"; startswith;", "abc"));
+  CHECK(matches("content:\"bc\"; endswith;", "abcbc"));
+  CHECK_FALSE(matches("content:\"ab\"; endswith;", "abc"));
+  CHECK(matches("content:\"abc\"; startswith; endswith;", "abc"));
+}
+
+TEST_CASE("negation") {
+  CHECK(matches("content:!\"x\";", "abc"));
+  CHECK_FALSE(matches("content:!\"b\";", "abc"));
+  CHECK(matches("content:!\"c\"; depth:2;", "abc"));
+  CHECK(matches("content:\"a\"; content:!\"c\"; within:1;", "abc"));
+  CHECK_FALSE(matches("content:\"a\"; content:!\"b\"; within:1;", "abc"));
+}
+
+TEST_CASE("relative places try every earlier match") {
+  CHECK(matches("content:\"a\"; content:\"b\"; distance:0; within:1;", "axab"));
+  CHECK_FALSE(matches("content:\"a\"; content:\"b\"; distance:1; within:1;", "axab"));
+  CHECK(matches("content:\"b\"; content:\"a\"; distance:-2; within:1;", "ab"));
+  CHECK(matches("content:\"one\"; content:\"two\"; distance:1; within:3; content:\"three\"; distance:1;",
+                "one x one two x one two three"));
+  CHECK(matches("content:\"a\"; pcre:\"/^b/R\";", "acab"));
+  CHECK_FALSE(matches("content:\"a\"; pcre:\"/^d/R\";", "acab"));
+  CHECK(matches("pcre:\"/a./\"; content:\"z\"; distance:0; within:1;", "abacz"));
+}
+
+TEST_CASE("a test that is not relative starts afresh") {
+  CHECK(matches("content:\"b\"; content:\"a\";", "ab"));
+}
+
+TEST_CASE("sizes and what must follow") {
+  CHECK(matches("content:\"b\"; isdataat:1,relative;", "abc"));
+  CHECK_FALSE(matches("content:\"c\"; isdataat:1,relative;", "abc"));
+  CHECK(matches("content:\"c\"; isdataat:!1,relative;", "abc"));
+  CHECK(matches("content:\"a\"; isdataat:2;", "abc"));
+  CHECK_FALSE(matches("content:\"a\"; isdataat:3;", "abc"));
+  CHECK(matches("content:\"a\"; bsize:3;", "abc"));
+  CHECK_FALSE(matches("content:\"a\"; bsize:<3;", "abc"));
+  CHECK(matches("content:\"a\"; bsize:2<>4;", "abc"));
+  CHECK_FALSE(matches("content:\"a\"; bsize:3<>5;", "abc"));
+}
+
+TEST_CASE("numbers in the bytes") {
+  using namespace std::string_view_literals;
+  CHECK(matches("byte_test:2,=,258,0;", "\x01\x02"sv));
+  CHECK(matches("byte_test:2,=,513,0,little;", "\x01\x02"sv));
+  CHECK_FALSE(matches("byte_test:2,=,258,1;", "\x01\x02"sv));
+  CHECK(matches("byte_test:3,=,123,0,string,dec;", "123"));
+  CHECK(matches("byte_test:2,=,31,0,string,hex;", "1f"));
+  CHECK(matches("byte_test:1,!&,0x80,0;", "\x7f"));
+  CHECK(matches("byte_test:1,=,0x0f,0,bitmask 0xf0;", "\xf3"));
+  CHECK(matches("byte_test:1,>,3,0; byte_test:1,<=,4,0;", "\x04"));
+  CHECK(matches("byte_jump:1,0; content:\"z\"; distance:0; within:1;", "\x02..z"));
+  CHECK_FALSE(matches("byte_jump:1,0; content:\"z\"; distance:0; within:1;", "\x03..z"));
+  CHECK_FALSE(matches("byte_jump:1,0;", "\xff"));
+  CHECK(matches("byte_jump:1,0,from_end,post_offset -3; content:\"z\"; distance:0; within:1;", "\x01.z."));
+  CHECK(matches("byte_extract:1,0,n; content:\"z\"; offset:n;", "\x03zaz"));
+  CHECK_FALSE(matches("byte_extract:1,0,n; content:\"z\"; offset:n;", "\x03zaa"));
+  CHECK(matches("byte_math:bytes 1, offset 0, oper +, rvalue 2, result r; byte_test:1,=,r,1;", "\x03\x05"));
+  CHECK_FALSE(matches("byte_math:bytes 1, offset 0, oper /, rvalue 0, result r;", "\x03\x05"));
+}
+
+TEST_CASE("base64") {
+  CHECK(matches("content:\"x=\"; base64_decode:relative; base64_data; content:\"secret\";", "x=c2VjcmV0"));
+  CHECK_FALSE(matches("content:\"x=\"; base64_decode:bytes 4,relative; base64_data; content:\"secret\";", "x=c2VjcmV0"));
+}
+
+TEST_CASE("absolute depth counts from the stream's beginning") {
+  CHECK(matches("content:\"c\"; depth:3;", "c", 2));
+  CHECK_FALSE(matches("content:\"c\"; depth:3;", "c", 3));
+  CHECK_FALSE(matches("content:\"c\"; startswith;", "c", 1));
+  CHECK(matches("content:\"c\"; offset:9;", "ac", 8));
+}
+
+TEST_CASE("backtracking ends at its step limit and is counted") {
+  const Rule rule = rule_of(
+      "content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"a\"; distance:0; "
+      "content:\"b\"; distance:0;");
+  MatchScratch scratch;
+  const std::string bytes(10'000, 'a');
+  CHECK_FALSE(match_tests(rule.lists.at(0).tests, {as_bytes(bytes), 0}, scratch));
+  CHECK(scratch.limit_hits == 1);
+}
+
+TEST_CASE("an expression that backtracks without end is cut off and counted") {
+  MatchScratch scratch;
+  const auto regex = Regex::compile("(?:a+)+(?:a+)+(?:a+)+$", {});
+  REQUIRE(regex);
+  CHECK_FALSE(regex->find(as_bytes(std::string(5000, 'a') + "b"), 0, scratch.regex));
+  CHECK(scratch.regex.limit_hits == 1);
+}
+
+TEST_CASE("transforms") {
+  const auto apply = [](TransformKind kind, std::string_view text, std::string argument = {}) {
+    std::string storage;
+    const std::vector<Transform> one{{kind, std::move(argument)}};
+    return std::string(as_text(apply_transforms(as_bytes(text), one, storage)));
+  };
+  CHECK(apply(TransformKind::dotprefix, "a.b") == ".a.b");
+  CHECK(apply(TransformKind::to_lowercase, "AbZ[") == "abz[");
+  CHECK(apply(TransformKind::strip_whitespace, " a\t b\r\n") == "ab");
+  CHECK(apply(TransformKind::compress_whitespace, "a \t b") == "a b");
+  CHECK(apply(TransformKind::url_decode, "a%2Fb+c%zz%4") == "a/b c%zz%4");
+  CHECK(apply(TransformKind::xor_key, "ab", "\x01") == "`c");
+  CHECK(apply(TransformKind::header_lowercase, "Host: A\r\nX-Y: B\r\n") == "host: A\r\nx-y: B\r\n");
+  CHECK(apply(TransformKind::strip_pseudo_headers, ":method: GET\nhost: a\n") == "host: a\n");
+  CHECK(apply(TransformKind::to_md5, "").size() == 16);
+  CHECK(apply(TransformKind::to_sha256, "abc").substr(0, 2) == "\xba\x78");
+}
