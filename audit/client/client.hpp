@@ -27,14 +27,15 @@ namespace menshen::audit {
 
 struct ClientOptions {
   std::filesystem::path socket = "/run/menshen/auditd.sock";
-  std::filesystem::path
-      spool_directory;  // the program's own, made where absent (0700); one client each
-  std::string source;   // "sensord"; auditd must allow it to this user
+  // The program's own, made where absent (0700), one client each. Empty: no spool, for short-lived
+  // commands: what auditd has not taken at the end is lost then, and submit_durable() says so.
+  std::filesystem::path spool_directory;
+  std::string source;  // "sensord"; auditd must allow it to this user
   std::size_t queue_records_max = 65'536;
   std::size_t queue_bytes_max = 64U << 20U;
   std::uint64_t spool_bytes_max = 256ULL << 20U;
   std::size_t batch_records_max = 500;              // of one message
-  std::chrono::milliseconds answer_timeout{2'000};  // then auditd counts as absent
+  std::chrono::milliseconds answer_timeout{1'000};  // then auditd counts as absent
   std::chrono::milliseconds reconnect_interval{500};
   const Clock* clock = nullptr;  // null: the system's
   DiskCalls disk;                // tests inject faults here

@@ -1,10 +1,9 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
-#include <fstream>
 
 #include "audit/crypto/sign.hpp"
-#include "audit/testing/samples.hpp"
+#include "tests/testkit/temp_dir.hpp"
 
 using namespace menshen;
 using namespace menshen::audit;
@@ -29,9 +28,9 @@ TEST_CASE("digests agree with the standards' examples") {
 }
 
 TEST_CASE("a file's digest is that of its bytes") {
-  const TestFolder folder;
+  const testkit::TempDir folder;
   const std::string text(1'000'000, 'x');
-  std::ofstream(folder / "f") << text;
+  folder.write("f", text);
   CHECK(digest_file(Profile::sm, folder / "f").value() == digest_of(Profile::sm, text));
   CHECK(digest_file(Profile::sm, folder / "none").error().code == ErrorCode::not_found);
 }
@@ -72,7 +71,7 @@ TEST_CASE("a signature holds for its message, key and profile only") {
 
 TEST_CASE("a key survives its file, which only its owner may read") {
   const Profile profile = GENERATE(Profile::sm, Profile::intl);
-  const TestFolder folder;
+  const testkit::TempDir folder;
   const auto key = SigningKey::generate(profile);
   REQUIRE(key);
   REQUIRE(key->save(folder / "key"));

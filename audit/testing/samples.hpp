@@ -1,15 +1,9 @@
-// Records, folders and a clock for the module's own tests.
+// Records for the module's own tests.
 #pragma once
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <filesystem>
 #include <string>
 
 #include "audit/record/record.hpp"
-#include "base/clock.hpp"
 
 namespace menshen::audit {
 
@@ -55,46 +49,5 @@ inline Record sample_admin(std::uint64_t sequence) {
   record.policy_line = "demo.yaml:14";
   return record;
 }
-
-// A folder of one test, removed at its end.
-class TestFolder {
- public:
-  TestFolder() {
-    static std::atomic<int> count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            fmt::format("menshen-audit-test-{}-{}", ::getpid(), ++count);
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  ~TestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const {
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Time that moves only when told to.
-class TestClock : public Clock {
- public:
-  [[nodiscard]] WallTime wall() const noexcept override { return wall_; }
-  [[nodiscard]] MonotonicTime monotonic() const noexcept override { return monotonic_; }
-  void advance(std::int64_t nanoseconds) {
-    wall_ += nanoseconds;
-    monotonic_ += nanoseconds;
-  }
-  void set_wall(WallTime wall) { wall_ = wall; }
-
- private:
-  std::atomic<WallTime> wall_ = 1'795'421'730'000'000'000;
-  std::atomic<MonotonicTime> monotonic_ = 1'000'000'000;
-};
 
 }  // namespace menshen::audit

@@ -1,0 +1,306 @@
+#include "audit/server/server.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <list>
+#include <optional>
+#include <vector>
+
+#include "audit/server/control.hpp"
+#include "audit/server/protocol.hpp"
+
+namespace menshen::audit {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto idle_wait = 500ms;             // between looks at whether a checkpoint is due
+constexpr auto refusal_interval = 1s;         // between records about refusals
+constexpr std::size_t messages_per_turn = 8;  // of one client, before the next has its turn
+constexpr auto drain_limit = 5s;              // for what clients have already sent at a stop
+
+struct Client {
+  Channel channel;
+  PeerCredentials peer;
+  bool gone = false;
+};
+
+// A message whose records wait in the batch.
+struct Pending {
+  Client* client = nullptr;
+  std::uint64_t id = 0;
+  std::vector<Status> statuses;
+  std::vector<std::size_t> stored_as;  // index in the batch of each record that is not refused
+};
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(ServerOptions options, Store store, Listener listener)
+      : options_(std::move(options)), store_(std::move(store)), listener_(std::move(listener)) {}
+
+  Result<void> run(int stop_fd);
+
+ private:
+  [[nodiscard]] std::chrono::milliseconds wait_time() const;
+  [[nodiscard]] bool batch_full() const;
+  // Waits for a message, a connection or the stop; reads what there is. False: stop.
+  bool turn(int stop_fd, std::chrono::milliseconds wait);
+  void accept_all();
+  void read_from(Client& client);
+  void take(Client& client, std::string message);
+  void take_records(Client& client, const std::string& message);
+  [[nodiscard]] std::optional<Text> refusal(const Client& client,
+                                            const Result<Record>& record) const;
+  void commit();
+  void answer(const Pending& pending, const std::vector<Appended>& appended);
+  void send(Client& client, const std::string& message);
+  void refused(const Client& client, const Text& why);
+  void record_refusals();
+  void housekeeping();
+  void forget_gone();
+  void drain();
+
+  ServerOptions options_;
+  Store store_;
+  Listener listener_;
+  std::list<Client> clients_;
+  std::vector<Record> batch_;
+  std::size_t batch_bytes_ = 0;
+  std::vector<Pending> pending_;
+  SteadyClock::time_point first_pending_;
+  ServerCounters counters_;
+  std::optional<Record> refusal_;  // the first since the last record about them
+  std::uint64_t refusals_ = 0;
+  SteadyClock::time_point last_refusal_record_{};
+};
+
+std::chrono::milliseconds Server::Impl::wait_time() const {
+  if (batch_.empty() && pending_.empty()) return idle_wait;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      first_pending_ + options_.batch_delay - SteadyClock::now());
+  return std::clamp<std::chrono::milliseconds>(left, 0ms, options_.batch_delay);
+}
+
+bool Server::Impl::batch_full() const {
+  return batch_.size() >= options_.batch_records_max || batch_bytes_ >= options_.batch_bytes_max;
+}
+
+void Server::Impl::accept_all() {
+  while (true) {
+    auto channel = listener_.accept();
+    if (!channel || !*channel) return;
+    const auto peer = (*channel)->peer();
+    if (!peer || clients_.size() >= options_.connections_max) {
+      if (peer) {
+        const Client turned_away{std::move(**channel), *peer, true};
+        refused(turned_away, {"连接数已达上限", "too many connections"});
+      }
+      continue;
+    }
+    clients_.push_back({std::move(**channel), *peer, false});
+  }
+}
+
+void Server::Impl::read_from(Client& client) {
+  for (std::size_t i = 0; i < messages_per_turn && !client.gone && !batch_full(); ++i) {
+    auto message = client.channel.receive(0ms);
+    if (!message && message.error().code == ErrorCode::unavailable) return;
+    if (!message || !*message) {
+      client.gone = true;
+      return;
+    }
+    take(client, std::move(**message));
+  }
+}
+
+void Server::Impl::take(Client& client, std::string message) {
+  if (!is_control(message)) {
+    take_records(client, message);
+    return;
+  }
+  commit();  // so that a status or an attestation comes after what was sent before it
+  const bool may_operate = options_.operators.contains(client.peer.uid);
+  counters_.connections = clients_.size();
+  send(client, answer_control(store_, counters_, message, may_operate, client.peer));
+}
+
+std::optional<Text> Server::Impl::refusal(const Client& client,
+                                          const Result<Record>& record) const {
+  if (!record) return record.error().text;
+  if (record->stamp) return Text{"记录自带接收印记", "the record brings its own stamp"};
+  const auto allowed = options_.sources.find(record->source);
+  if (record->source == own_source || allowed == options_.sources.end() ||
+      !allowed->second.contains(client.peer.uid)) {
+    return Text{fmt::format("用户 {} 不得使用来源 {}", client.peer.uid, record->source),
+                fmt::format("user {} may not tell as {}", client.peer.uid, record->source)};
+  }
+  return std::nullopt;
+}
+
+void Server::Impl::take_records(Client& client, const std::string& message) {
+  const auto parsed = parse_records(as_bytes(message));
+  if (!parsed) {
+    refused(client, parsed.error().text);
+    client.gone = true;
+    return;
+  }
+  if (batch_.empty() && pending_.empty()) first_pending_ = SteadyClock::now();
+  const Clock& clock = store_.options().clock != nullptr ? *store_.options().clock : system_clock();
+  const Stamp stamp{clock.wall(), client.peer.uid, static_cast<std::uint32_t>(client.peer.pid)};
+  Pending pending{&client, parsed->id, {}, {}};
+  for (const Bytes bytes : parsed->records) {
+    auto record = decode(bytes);
+    if (const auto why = refusal(client, record)) {
+      refused(client, *why);
+      pending.statuses.push_back(Status::refused);
+      continue;
+    }
+    record->stamp = stamp;
+    pending.statuses.push_back(Status::stored);
+    pending.stored_as.push_back(batch_.size());
+    batch_bytes_ += bytes.size();
+    batch_.push_back(*std::move(record));
+  }
+  pending_.push_back(std::move(pending));
+}
+
+void Server::Impl::commit() {
+  if (pending_.empty()) return;
+  auto appended = store_.append(batch_);
+  for (const Pending& pending : pending_) {
+    if (appended) {
+      answer(pending, *appended);
+    } else if (!pending.client->gone) {
+      send(*pending.client, build_failure({pending.id, appended.error().text.en}));
+    }
+  }
+  pending_.clear();
+  batch_.clear();
+  batch_bytes_ = 0;
+}
+
+void Server::Impl::answer(const Pending& pending, const std::vector<Appended>& appended) {
+  AnswerMessage message{pending.id, pending.statuses};
+  auto next = pending.stored_as.begin();
+  for (Status& status : message.statuses) {
+    if (status == Status::refused) continue;
+    switch (appended[*next++]) {
+      case Appended::stored:
+        ++counters_.accepted;
+        break;
+      case Appended::duplicate:
+        ++counters_.duplicates;
+        status = Status::duplicate;
+        break;
+      case Appended::conflict:
+        ++counters_.conflicts;
+        status = Status::conflict;
+        break;
+    }
+  }
+  if (!pending.client->gone) send(*pending.client, build_answer(message));
+}
+
+// Never waits: a peer that does not read its answers loses the connection, and will deliver again.
+void Server::Impl::send(Client& client, const std::string& message) {
+  if (!client.channel.send(as_bytes(message), 0ms)) client.gone = true;
+}
+
+void Server::Impl::refused(const Client& client, const Text& why) {
+  ++counters_.refused;
+  ++refusals_;
+  if (refusal_) return;
+  Record record;
+  record.severity = Severity::high;
+  record.outcome = Outcome::rejected;
+  record.action = "record.refuse";
+  record.subject = fmt::format("uid {} pid {}", client.peer.uid, client.peer.pid);
+  record.message = why.zh + " / " + why.en;
+  refusal_ = std::move(record);
+}
+
+void Server::Impl::record_refusals() {
+  if (!refusal_ || SteadyClock::now() - last_refusal_record_ < refusal_interval) return;
+  refusal_->detail = fmt::format(R"({{"refusals":{}}})", refusals_);
+  if (!store_.append_own(*refusal_)) return;  // with the next turn
+  refusal_.reset();
+  refusals_ = 0;
+  last_refusal_record_ = SteadyClock::now();
+}
+
+void Server::Impl::housekeeping() {
+  record_refusals();
+  // A failure shows in the status, and the next turn tries again.
+  if (store_.checkpoint_due()) static_cast<void>(store_.checkpoint().has_value());
+}
+
+void Server::Impl::forget_gone() {
+  // Their records are in the batch all the same: what was received is kept.
+  if (std::ranges::none_of(clients_, &Client::gone)) return;
+  commit();
+  clients_.remove_if([](const Client& client) { return client.gone; });
+}
+
+bool Server::Impl::turn(int stop_fd, std::chrono::milliseconds wait) {
+  std::vector<pollfd> fds{{stop_fd, POLLIN, 0}, {listener_.fd(), POLLIN, 0}};
+  for (const Client& client : clients_) fds.push_back({client.channel.fd(), POLLIN, 0});
+  const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(wait.count()));
+  if (ready <= 0) return true;
+  std::size_t i = 2;
+  for (Client& client : clients_) {
+    if (fds[i++].revents != 0) read_from(client);
+  }
+  if (fds[1].revents != 0) accept_all();
+  return fds[0].revents == 0;
+}
+
+void Server::Impl::drain() {
+  const auto deadline = SteadyClock::now() + drain_limit;
+  const auto waits = [&] {
+    std::vector<pollfd> fds;
+    for (const Client& client : clients_) fds.push_back({client.channel.fd(), POLLIN, 0});
+    return ::poll(fds.data(), fds.size(), 0) > 0;
+  };
+  while (waits() && SteadyClock::now() < deadline) {
+    for (Client& client : clients_) read_from(client);
+    commit();
+    forget_gone();
+  }
+  commit();
+}
+
+Result<void> Server::Impl::run(int stop_fd) {
+  bool going = true;
+  while (going) {
+    going = turn(stop_fd, wait_time());
+    if (batch_full() || wait_time() == 0ms) commit();
+    forget_gone();
+    housekeeping();
+  }
+  drain();
+  last_refusal_record_ = {};
+  record_refusals();
+  return store_.close();
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+Result<Server> Server::make(ServerOptions options, Store store, Listener listener) {
+  if (options.connections_max == 0 || options.batch_records_max == 0 ||
+      options.batch_records_max + message_records_max > append_records_max) {
+    return fail(ErrorCode::invalid,
+                {"审计服务的上限设置无效", "the server's limits are not valid"});
+  }
+  return Server(std::make_unique<Impl>(std::move(options), std::move(store), std::move(listener)));
+}
+Result<void> Server::run(int stop_fd) { return impl_->run(stop_fd); }
+
+}  // namespace menshen::audit
