@@ -1,0 +1,159 @@
+#include "compliance/assess/assess.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "compliance/compliance.hpp"
+#include "compliance/testing/fake_host.hpp"
+
+namespace menshen::compliance {
+namespace {
+
+using testing::FixedClock;
+
+const WallTime now = parse_time("2026-11-23T08:00:00Z").value();
+
+const Catalogue& catalogue() {
+  static const LoadedCatalogue loaded = load_catalogue(MENSHEN_MLPS_DIR);
+  REQUIRE(loaded.catalogue);
+  return *loaded.catalogue;
+}
+
+Facts hardened() {
+  Facts facts = collect_host(testing::hardened_host(now), FixedClock(now), "menshen-01");
+  testing::add_sound_product_facts(facts, now);
+  return facts;
+}
+Facts weak() {
+  Facts facts = collect_host(testing::weak_host(now), FixedClock(now), "menshen-01");
+  testing::add_neglected_product_facts(facts, now);
+  return facts;
+}
+Assessment assessed(Facts facts) {
+  return assess(catalogue(), std::move(facts), {"demo", "menshen-01", "0.1.0"}, now);
+}
+
+TEST_CASE("a hardened deployment: every check that applies conforms") {
+  const Assessment a = assessed(hardened());
+  for (const CheckResult& r : a.checks) {
+    INFO(r.check->id << ": " << r.reason.en);
+    CHECK(r.verdict == Verdict::conforming);
+  }
+  CHECK(a.all.count(Verdict::conforming) >= 35);
+  CHECK(a.findings.empty());
+  CHECK(a.standings.front().value_tenths == 1000);
+  // What nobody checked stays open, and pulls the lower bound down.
+  CHECK(a.standings.front().worst_tenths < 300);
+  CHECK(a.standings.front().best_tenths == 1000);
+}
+
+TEST_CASE("a weak deployment: every check fails, and the standing shows it") {
+  const Assessment a = assessed(weak());
+  for (const CheckResult& r : a.checks) {
+    INFO(r.check->id << ": " << r.reason.en);
+    CHECK((r.verdict == Verdict::failing || r.verdict == Verdict::error ||
+           r.verdict == Verdict::partial));
+    CHECK(r.verdict != Verdict::conforming);
+  }
+  CHECK(a.all.count(Verdict::conforming) == 0);
+  CHECK(a.standings.front().value_tenths == 0);
+  CHECK(a.high_risk.size() >= 20);
+}
+
+TEST_CASE("removing any evidence never leaves its items conforming") {
+  const Assessment whole = assessed(hardened());
+  for (const auto& [name, fact] : whole.facts.all()) {
+    INFO("without " << name);
+    Facts fewer = hardened();
+    fewer.remove(name);
+    const Assessment a = assessed(std::move(fewer));
+    for (std::size_t i = 0; i < a.items.size(); ++i) {
+      bool needs = false;
+      for (const std::size_t c : whole.items[i].checks)
+        for (const Observation& o : whole.checks[c].observations)
+          needs = needs || (o.fact == name && o.outcome == Outcome::yes);
+      if (!needs) {
+        CHECK(a.items[i].verdict == whole.items[i].verdict);
+        continue;
+      }
+      INFO(a.items[i].item->id);
+      // Alternatives (any_of) may stand in for the missing one; else the item is open.
+      bool decided_without = true;
+      for (const std::size_t c : a.items[i].checks)
+        decided_without = decided_without && a.checks[c].verdict == Verdict::conforming;
+      if (!decided_without) CHECK(a.items[i].verdict == Verdict::not_checked);
+    }
+  }
+}
+
+TEST_CASE("a failed collection is an error of its items, never conforming") {
+  Facts facts = hardened();
+  fail_product_facts(facts, "policy", {"未应答", "no answer"}, "menshen-01", "menshen-policyd",
+                     now);
+  Facts clean;
+  for (const auto& [name, fact] : facts.all()) {
+    if (name.rfind("policy.", 0) == 0) continue;
+    if (fact.failure) {
+      clean.fail(name, *fact.failure, fact.provenance);
+    } else {
+      clean.add(name, fact.value, fact.provenance);
+    }
+  }
+  const Assessment a = assessed(std::move(clean));
+  for (const ItemResult& r : a.items)
+    if (r.item->id == "8.1.3.2.a") CHECK(r.verdict == Verdict::error);
+}
+
+TEST_CASE("a semi-automatic item is never conforming by machine") {
+  const Assessment a = assessed(hardened());
+  std::size_t supported = 0;
+  for (const ItemResult& r : a.items) {
+    if (r.item->automation == Automation::automatic) continue;
+    INFO(r.item->id);
+    CHECK(r.verdict == Verdict::not_checked);
+    supported += r.supported ? 1 : 0;
+  }
+  CHECK(supported >= 5);
+}
+
+TEST_CASE("tallies add up") {
+  for (Facts facts : {hardened(), weak(), Facts()}) {
+    const Assessment a = assessed(std::move(facts));
+    CHECK(a.all.total == 257);
+    CHECK(a.general.total == 211);
+    CHECK(a.cloud.total == 46);
+    for (std::size_t v = 0; v < 6; ++v) {
+      std::size_t sum = 0;
+      for (const Tally& t : a.layers) sum += t.by_verdict[v];
+      CHECK(sum == a.all.by_verdict[v]);
+      CHECK(a.general.by_verdict[v] + a.cloud.by_verdict[v] == a.all.by_verdict[v]);
+    }
+    for (const Standing& s : a.standings) {
+      CHECK(s.worst_tenths <= s.best_tenths);
+      if (s.value_tenths >= 0) CHECK((s.value_tenths >= 0 && s.value_tenths <= 1000));
+    }
+  }
+}
+
+TEST_CASE("nothing known: nothing judged, the rate has no value and the bounds are wide") {
+  const Assessment a = assessed(Facts());
+  CHECK(a.all.judged() == 0);
+  CHECK(a.standings.front().value_tenths == -1);
+  CHECK(a.standings.front().worst_tenths == 0);
+  CHECK(a.standings.front().best_tenths == 1000);
+  CHECK(a.coverage_tenths == 0);
+}
+
+TEST_CASE("partial counts by the edition") {
+  Facts facts = hardened();
+  facts.add("policy.anti_spoof", false, make_provenance("h", "s", now, ""));
+  const Assessment a = assessed(std::move(facts));
+  const auto judged = static_cast<double>(a.all.judged());
+  REQUIRE(a.all.count(Verdict::partial) == 1);
+  CHECK(a.standings[0].value_tenths == Approx(1000 * (judged - 1) / judged).margin(0.5));
+  CHECK(a.standings[1].value_tenths == Approx(1000 * (judged - 0.5) / judged).margin(0.5));
+  CHECK(a.standings[2].edition->score);
+  CHECK(a.standings[2].value_tenths < 1000);
+}
+
+}  // namespace
+}  // namespace menshen::compliance
