@@ -25,6 +25,7 @@ INJECTION = "/search?q=1%27%20UNION%20SELECT%20password%20FROM%20users--"
 SHELL = b"<?php system($_GET['menshen-demo']); ?>\n"
 TUNNEL = "6d656e7368656e2d64656d6f2d657866696c74726174696f6e2d3031.t.example"
 ITEMS = 257
+JUDGED, JUDGED_MIN = ("conforming", "partial", "failing"), 20
 
 
 def language_from_environment():
@@ -250,7 +251,7 @@ class Demo:
     def flip(database, number):
         """In the file itself, behind SQLite's back, as somebody with a hex editor would."""
         with sqlite3.connect(database) as db:
-            (body,) = db.execute("SELECT body FROM records WHERE number = ?", (number,)).fetchone()
+            (body,) = db.execute("SELECT bytes FROM record WHERE n = ?", (number,)).fetchone()
         data = bytearray(database.read_bytes())
         mark = body[-24:]
         at = data.find(mark)
@@ -265,13 +266,15 @@ class Demo:
         return f"record {broken['record']}" if broken else "intact"
 
     def report(self):
-        for lang in ("zh", "en"):
-            page = self.output / f"report.{lang}.html"
-            self.appliance.run("comply", "report", "--output", page, lang=lang, timeout=300)
-        assessment = self.appliance.json("comply", "assess", check=False)
-        judged = [item for item in assessment["items"] if item.get("mode") == "automatic"]
+        self.appliance.run("comply", "report", "--out", self.output, timeout=300)
+        assessment = json.loads((self.output / "assessment.json").read_text())
+        judged = [item for item in assessment["items"] if item["automation"] == "automatic" and item["verdict"] in JUDGED]
         self.check("等保三级全部条款均在报告中", "every Level 3 item is in the assessment", f"{ITEMS}", f"{len(assessment['items'])}")
-        self.check("由实际证据自动判定的条款", "items judged on evidence of this deployment", "≥ 20", "≥ 20" if len(judged) >= 20 else f"{len(judged)}")
+        self.check("由实际证据自动判定的条款", "items judged on evidence of this deployment", f"≥ {JUDGED_MIN}",
+                   f"≥ {JUDGED_MIN}" if len(judged) >= JUDGED_MIN else f"{len(judged)}")
+        for page in ("report.zh.html", "report.en.html"):
+            self.check(f"{page} 的审计证据", f"the audit store vouches for {page}", "genuine",
+                       lambda p=page: "genuine" if self.appliance.json("comply", "verify-page", self.output / p, check=False)["genuine"] else "not")
 
     def status(self):
         status = self.appliance.json("status", check=False)
