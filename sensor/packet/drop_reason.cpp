@@ -17,6 +17,8 @@ constexpr std::array<DropReasonInfo, static_cast<std::size_t>(DropReason::count)
      "A TCP segment repeats bytes with other content (an evasion technique)."},
     {"stream_invalid", "TCP 报文段超出窗口、位于已放弃的空洞或连接结束之后。",
      "A TCP segment outside the window, in a hole given up, or after the connection's end."},
+    {"proto_limit", "应用层解析达到上限，按例外策略丢弃该流。",
+     "An application parser's limit was reached; the exception policy drops the flow."},
     {"flow_dropped", "同一流的先前报文已被规则丢弃。",
      "An earlier packet of the same flow was dropped by a rule."},
     {"rule", "命中丢弃规则。", "A drop rule matched."},

@@ -42,6 +42,7 @@ enum class DropReason : std::uint8_t {
   stream_memory,     // reassembly memory reached its limit: exception policy
   stream_overlap,    // a segment repeats bytes with other content (inline: first content wins)
   stream_invalid,    // TCP outside the window, after the connection's end, or in a hole given up
+  proto_limit,       // a parser's limit was reached: exception policy
   flow_dropped,      // an earlier packet of the flow was dropped by a rule
   rule,              // a drop rule matched
   rule_reject,       // a reject rule matched

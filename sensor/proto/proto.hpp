@@ -16,7 +16,14 @@
 
 namespace menshen::sensor {
 
+// What happens when a parser gives up at one of its limits (never for what the peer broke: that is passed).
+enum class ProtoLimitPolicy : std::uint8_t {
+  pass,  // the rest of the flow passes without its parser
+  drop,  // the packet is dropped with proto_limit, and Flow::action becomes drop
+};
+
 struct ProtoLimits {
+  ProtoLimitPolicy at_limit = ProtoLimitPolicy::pass;
   std::uint32_t probe_bytes = 4096;  // of one direction, kept while the protocol is not known
   std::uint32_t http_request_body =
       100U << 10U;  // bytes of a body kept for rules; the rest is parsed, not kept

@@ -50,6 +50,8 @@ enum class Buffer : std::uint8_t {
   http_location,
   http_set_cookie,
   http_response_content_type,
+  http_response_content_len,
+  http_response_protocol,
   http_response_header,
   http_response_header_raw,
   http_response_header_names,

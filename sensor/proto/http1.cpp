@@ -1,0 +1,484 @@
+// HTTP/1 through libhtp: the one file that includes it.
+//
+// What each buffer holds follows Suricata's documentation of its keywords, so that rules written for it mean
+// the same here.
+#include <htp/htp.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "base/handle.hpp"
+#include "sensor/proto/http1_transaction.hpp"
+#include "sensor/proto/parser.hpp"
+
+namespace menshen::sensor {
+
+namespace {
+
+using ConfigHandle = Handle<htp_cfg_t, &htp_config_destroy>;
+using ConnectionHandle = Handle<htp_connp_t, &htp_connp_destroy_all>;
+
+constexpr std::size_t line_soft_max = 9000;
+constexpr std::size_t line_hard_max = 18432;
+constexpr std::size_t decompression_usec_max = 100'000;
+// libhtp keeps a place for every transaction of a connection; between two messages it is begun anew.
+constexpr std::size_t renew_after = 1024;
+constexpr std::size_t connection_transactions_max = 65'536;
+// Request bytes that wait for a response (CONNECT).
+constexpr std::size_t waiting_bytes_max = 64U << 10U;
+
+std::string_view text_of(const bstr* text) noexcept {
+  if (text == nullptr) return {};
+  return {reinterpret_cast<const char*>(bstr_ptr(text)), bstr_len(text)};
+}
+
+const htp_header_t* header_of(const htp_table_t* headers, const char* name) noexcept {
+  return headers == nullptr ? nullptr
+                            : static_cast<const htp_header_t*>(htp_table_get_c(headers, name));
+}
+
+bool equals(const bstr* name, const char* lower) noexcept {
+  return bstr_cmp_c_nocase(name, lower) == 0;
+}
+
+struct HeaderBuffer {
+  const char* name;
+  Buffer buffer;
+};
+constexpr std::array<HeaderBuffer, 9> request_headers{{
+    {"user-agent", Buffer::http_user_agent},
+    {"referer", Buffer::http_referer},
+    {"cookie", Buffer::http_cookie},
+    {"accept", Buffer::http_accept},
+    {"accept-encoding", Buffer::http_accept_enc},
+    {"accept-language", Buffer::http_accept_lang},
+    {"connection", Buffer::http_connection},
+    {"content-type", Buffer::http_content_type},
+    {"content-length", Buffer::http_content_len},
+}};
+constexpr std::array<HeaderBuffer, 5> response_headers{{
+    {"server", Buffer::http_server},
+    {"location", Buffer::http_location},
+    {"set-cookie", Buffer::http_set_cookie},
+    {"content-type", Buffer::http_response_content_type},
+    {"content-length", Buffer::http_response_content_len},
+}};
+
+// The whole-head buffers of one direction.
+struct HeadBuffers {
+  Buffer line;
+  Buffer header;
+  Buffer names;
+  Buffer start;
+  const char* cookie;  // has its own buffer, and is not in `header`
+};
+
+void set_head(Http1Transaction& transaction, const htp_table_t* headers, const HeadBuffers& head) {
+  std::string header;
+  std::string names = "\r\n";
+  std::string start(transaction.buffers.text(head.line));
+  start += "\r\n";
+  const std::size_t count = headers == nullptr ? 0 : htp_table_size(headers);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* field = static_cast<const htp_header_t*>(htp_table_get_index(headers, i, nullptr));
+    if (field == nullptr) continue;
+    std::string line(text_of(field->name));
+    names += line;
+    names += "\r\n";
+    line += ": ";
+    line += text_of(field->value);
+    line += "\r\n";
+    start += line;
+    if (!equals(field->name, head.cookie)) header += line;
+  }
+  names += "\r\n";
+  start += "\r\n";
+  transaction.buffers.set(head.header, header);
+  transaction.buffers.set(head.names, names);
+  transaction.buffers.set(head.start, start);
+}
+
+template <std::size_t N>
+void set_headers(Http1Transaction& transaction, const htp_table_t* headers,
+                 const std::array<HeaderBuffer, N>& wanted) {
+  for (const auto& [name, buffer] : wanted) {
+    const htp_header_t* field = header_of(headers, name);
+    if (field != nullptr) transaction.buffers.set(buffer, text_of(field->value));
+  }
+}
+
+// Path, query and fragment, decoded; the query once more, as servers do with its parameters.
+std::string normalised_uri(htp_tx_t* tx) {
+  std::string uri(text_of(tx->parsed_uri->path));
+  if (tx->parsed_uri->query != nullptr) {
+    bstr* query = bstr_dup(tx->parsed_uri->query);
+    if (query != nullptr) {
+      std::uint64_t flags = 0;
+      htp_urldecode_inplace(tx->cfg, HTP_DECODER_URLENCODED, query, &flags);
+      uri += '?';
+      uri += text_of(query);
+      bstr_free(query);
+    }
+  }
+  if (tx->parsed_uri->fragment != nullptr) {
+    uri += '#';
+    uri += text_of(tx->parsed_uri->fragment);
+  }
+  return uri;
+}
+
+class Http1Parser;
+
+struct Open {
+  Http1Transaction transaction;
+  htp_tx_t* tx = nullptr;  // libhtp's; destroyed with it
+  std::array<std::size_t, 2> head_bytes{};
+};
+
+class Http1Parser final : public Parser {
+ public:
+  explicit Http1Parser(const ParserContext& context) : context_(context) { configure(); }
+
+  ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
+    consumed_ = bytes.size();
+    if (finished_[index(direction)]) return ParserStatus::more;
+    std::vector<std::byte>& waiting = waiting_[index(direction)];
+    ParserStatus status = ParserStatus::more;
+    if (!waiting.empty()) {
+      status = wait(waiting, bytes);
+    } else {
+      status = give(direction, bytes, packet);
+    }
+    report(flow, direction, packet);
+    std::vector<std::byte>& other = waiting_[index(reverse(direction))];
+    if (status == ParserStatus::more && !other.empty()) {
+      const std::vector<std::byte> held = std::exchange(other, {});
+      status = give(reverse(direction), held, packet);
+      report(flow, reverse(direction), packet);
+    }
+    if (open_.empty() && made_ > renew_after && waiting_[0].empty() && waiting_[1].empty()) {
+      configure();
+    }
+    return status;
+  }
+
+  ParserStatus gap(Flow& flow, Direction direction, std::uint64_t length,
+                   PacketMeta& packet) override {
+    if (finished_[index(direction)]) return ParserStatus::more;
+    // Only where a body stands does libhtp know what is missing.
+    const int status = direction == Direction::to_server
+                           ? htp_connp_req_data(connection_.get(), nullptr, nullptr, length)
+                           : htp_connp_res_data(connection_.get(), nullptr, nullptr, length);
+    report(flow, direction, packet);
+    return status == HTP_STREAM_ERROR || status == HTP_STREAM_CLOSED ? ParserStatus::broken
+                                                                     : ParserStatus::more;
+  }
+
+  void close(Flow& flow, Direction direction, PacketMeta& packet) override {
+    if (finished_[index(direction)]) return;
+    finished_[index(direction)] = true;
+    if (direction == Direction::to_server) {
+      htp_connp_req_close(connection_.get(), nullptr);
+    } else {
+      // A body that ends with the connection ends now; the server reads no further requests either.
+      htp_connp_close(connection_.get(), nullptr);
+    }
+    report(flow, direction, packet);
+    for (const auto& open : open_) {
+      Http1Transaction& transaction = open->transaction;
+      if (transaction.done[index(direction)]) continue;
+      transaction.done[index(direction)] = transaction.changed[index(direction)] = true;
+    }
+    report(flow, direction, packet);
+  }
+
+  void end(Flow& flow) override {
+    for (const auto& open : open_) {
+      if (open->transaction.closed) continue;
+      open->transaction.done = {true, true};
+      context_.observer.on_end(flow, open->transaction);
+    }
+    open_.clear();
+  }
+
+  [[nodiscard]] std::size_t consumed() const noexcept override { return consumed_; }
+
+ private:
+  static std::size_t index(Direction direction) noexcept {
+    return static_cast<std::size_t>(direction);
+  }
+
+  void configure() {
+    connection_.reset();
+    config_.reset(htp_config_create());
+    htp_cfg_t* config = config_.get();
+    const ProtoLimits& limits = context_.limits;
+    htp_config_set_server_personality(config, HTP_SERVER_IDS);
+    htp_config_set_parse_request_cookies(config, 0);
+    htp_config_set_plusspace_decode(config, HTP_DECODER_URLENCODED, 0);
+    htp_config_set_request_decompression(config, 1);
+    htp_config_set_response_decompression(config, 1);
+    htp_config_set_response_decompression_layer_limit(config, static_cast<int>(limits.http_layers));
+    htp_config_set_lzma_layers(config, 0);
+    htp_config_set_compression_bomb_limit(config, limits.http_decompressed);
+    htp_config_set_compression_time_limit(config, decompression_usec_max);
+    htp_config_set_field_limits(config, line_soft_max, line_hard_max);
+    htp_config_set_number_headers_limit(config, limits.http_header_count);
+    htp_config_set_log_level(config, HTP_LOG_NONE);
+    htp_config_register_request_start(config, [](htp_tx_t* tx) { return start(tx); });
+    htp_config_register_response_start(config, [](htp_tx_t* tx) { return start(tx); });
+    htp_config_register_request_line(config, on_request_line);
+    htp_config_register_request_headers(config, on_request_headers);
+    htp_config_register_request_header_data(
+        config, [](htp_tx_data_t* data) { return on_head(data, Direction::to_server); });
+    htp_config_register_request_body_data(
+        config, [](htp_tx_data_t* data) { return on_body(data, Direction::to_server); });
+    htp_config_register_request_complete(
+        config, [](htp_tx_t* tx) { return on_complete(tx, Direction::to_server); });
+    htp_config_register_response_line(config, on_response_line);
+    htp_config_register_response_headers(config, on_response_headers);
+    htp_config_register_response_header_data(
+        config, [](htp_tx_data_t* data) { return on_head(data, Direction::to_client); });
+    htp_config_register_response_body_data(
+        config, [](htp_tx_data_t* data) { return on_body(data, Direction::to_client); });
+    htp_config_register_response_complete(
+        config, [](htp_tx_t* tx) { return on_complete(tx, Direction::to_client); });
+    connection_.reset(htp_connp_create(config));
+    htp_connp_set_user_data(connection_.get(), this);
+    htp_connp_open(connection_.get(), nullptr, 0, nullptr, 0, nullptr);
+    made_ = 0;
+  }
+
+  // Lets libhtp read; what it leaves because the other direction must go on first waits.
+  ParserStatus give(Direction direction, Bytes bytes, PacketMeta& /*packet*/) {
+    limit_reached_ = false;
+    if (bytes.empty()) return ParserStatus::more;
+    const bool request = direction == Direction::to_server;
+    const int status =
+        request ? htp_connp_req_data(connection_.get(), nullptr, bytes.data(), bytes.size())
+                : htp_connp_res_data(connection_.get(), nullptr, bytes.data(), bytes.size());
+    if (limit_reached_ || open_.size() > context_.limits.transactions ||
+        made_ > connection_transactions_max) {
+      return ParserStatus::limit;
+    }
+    const std::size_t used = request ? htp_connp_req_data_consumed(connection_.get())
+                                     : htp_connp_res_data_consumed(connection_.get());
+    switch (status) {
+      case HTP_STREAM_ERROR:
+        return ParserStatus::broken;
+      case HTP_STREAM_TUNNEL:
+        consumed_ = std::min(used, bytes.size());
+        return ParserStatus::tunnel;
+      case HTP_STREAM_DATA_OTHER:
+        return wait(waiting_[index(direction)], bytes.subspan(std::min(used, bytes.size())));
+      default:
+        return ParserStatus::more;
+    }
+  }
+
+  static ParserStatus wait(std::vector<std::byte>& waiting, Bytes bytes) {
+    if (waiting.size() + bytes.size() > waiting_bytes_max) return ParserStatus::limit;
+    waiting.insert(waiting.end(), bytes.begin(), bytes.end());
+    return ParserStatus::more;
+  }
+
+  // Tells of every change, in order, and lets go of what has ended.
+  void report(Flow& flow, Direction direction, PacketMeta& packet) {
+    for (const auto& open : open_) {
+      Http1Transaction& transaction = open->transaction;
+      for (const Direction d : {direction, reverse(direction)}) {
+        if (!std::exchange(transaction.changed[index(d)], false)) continue;
+        context_.observer.on_change(flow, transaction, d, packet);
+      }
+      if (transaction.done[0] && transaction.done[1]) {
+        transaction.closed = true;
+        context_.observer.on_end(flow, transaction);
+      }
+    }
+    std::erase_if(open_, [](const std::unique_ptr<Open>& open) {
+      if (!open->transaction.closed) return false;
+      htp_tx_set_user_data(open->tx, nullptr);
+      htp_tx_destroy(open->tx);  // refuses while it is not complete; the connection frees it then
+      return true;
+    });
+  }
+
+  static Http1Parser& parser_of(const htp_tx_t* tx) noexcept {
+    return *static_cast<Http1Parser*>(htp_connp_get_user_data(tx->connp));
+  }
+
+  // Null after the observer was told of the end.
+  static Open* open_of(const htp_tx_t* tx) noexcept {
+    return static_cast<Open*>(htp_tx_get_user_data(tx));
+  }
+
+  static void changed(Open& open, Direction direction) noexcept {
+    open.transaction.changed[index(direction)] = true;
+  }
+
+  static int start(htp_tx_t* tx) {
+    if (open_of(tx) != nullptr) return HTP_OK;
+    Http1Parser& parser = parser_of(tx);
+    auto open = std::make_unique<Open>();
+    open->tx = tx;
+    open->transaction.id = parser.next_id_++;
+    htp_tx_set_user_data(tx, open.get());
+    parser.open_.push_back(std::move(open));
+    ++parser.made_;
+    ++parser.context_.counters.transactions;
+    // One flood of tiny requests in one packet must not pile up before feed() looks.
+    if (parser.open_.size() > parser.context_.limits.transactions) {
+      parser.limit_reached_ = true;
+      return HTP_ERROR;
+    }
+    return HTP_OK;
+  }
+
+  static int on_request_line(htp_tx_t* tx) {
+    Open* open = open_of(tx);
+    if (open == nullptr) return HTP_OK;
+    BufferSet& buffers = open->transaction.buffers;
+    const auto set = [&](Buffer buffer, const bstr* text) {
+      if (text != nullptr) buffers.set(buffer, text_of(text));
+    };
+    set(Buffer::http_request_line, tx->request_line);
+    set(Buffer::http_method, tx->request_method);
+    set(Buffer::http_uri_raw, tx->request_uri);
+    set(Buffer::http_protocol, tx->request_protocol);
+    if (tx->parsed_uri != nullptr) buffers.set(Buffer::http_uri, normalised_uri(tx));
+    changed(*open, Direction::to_server);
+    return HTP_OK;
+  }
+
+  static int on_request_headers(htp_tx_t* tx) {
+    Open* open = open_of(tx);
+    if (open == nullptr) return HTP_OK;
+    Http1Transaction& transaction = open->transaction;
+    set_headers(transaction, tx->request_headers, request_headers);
+    set_head(transaction, tx->request_headers,
+             {Buffer::http_request_line, Buffer::http_request_header,
+              Buffer::http_request_header_names, Buffer::http_request_start, "cookie"});
+    const htp_header_t* forwarded = header_of(tx->request_headers, "x-forwarded-for");
+    if (forwarded != nullptr) transaction.forwarded_for = text_of(forwarded->value);
+    set_host(transaction, tx);
+    changed(*open, Direction::to_server);
+    return HTP_OK;
+  }
+
+  static void set_host(Http1Transaction& transaction, const htp_tx_t* tx) {
+    if (tx->request_hostname != nullptr) {
+      transaction.hostname = text_of(tx->request_hostname);
+      transaction.buffers.set(Buffer::http_host, transaction.hostname);
+    }
+    transaction.port = tx->request_port_number;
+    const htp_header_t* host = header_of(tx->request_headers, "host");
+    if (tx->parsed_uri != nullptr && tx->parsed_uri->hostname != nullptr) {
+      transaction.buffers.set(Buffer::http_host_raw, text_of(tx->parsed_uri->hostname));
+    } else if (host != nullptr) {
+      transaction.buffers.set(Buffer::http_host_raw, text_of(host->value));
+    }
+  }
+
+  // A 100 Continue is followed by the response itself.
+  static bool is_interim(const htp_tx_t* tx) noexcept { return tx->response_status_number == 100; }
+
+  static int on_response_line(htp_tx_t* tx) {
+    Open* open = open_of(tx);
+    if (open == nullptr || is_interim(tx)) return HTP_OK;
+    BufferSet& buffers = open->transaction.buffers;
+    const auto set = [&](Buffer buffer, const bstr* text) {
+      if (text != nullptr) buffers.set(buffer, text_of(text));
+    };
+    set(Buffer::http_response_line, tx->response_line);
+    set(Buffer::http_response_protocol, tx->response_protocol);
+    set(Buffer::http_stat_code, tx->response_status);
+    set(Buffer::http_stat_msg, tx->response_message);
+    open->transaction.status = tx->response_status_number;
+    changed(*open, Direction::to_client);
+    return HTP_OK;
+  }
+
+  static int on_response_headers(htp_tx_t* tx) {
+    Open* open = open_of(tx);
+    if (open == nullptr) return HTP_OK;
+    set_headers(open->transaction, tx->response_headers, response_headers);
+    set_head(open->transaction, tx->response_headers,
+             {Buffer::http_response_line, Buffer::http_response_header,
+              Buffer::http_response_header_names, Buffer::http_response_start, "set-cookie"});
+    changed(*open, Direction::to_client);
+    return HTP_OK;
+  }
+
+  static int on_head(htp_tx_data_t* data, Direction direction) {
+    Open* open = open_of(data->tx);
+    if (open == nullptr || data->data == nullptr) return HTP_OK;
+    if (direction == Direction::to_client && is_interim(data->tx)) return HTP_OK;
+    Http1Parser& parser = parser_of(data->tx);
+    std::size_t& bytes = open->head_bytes[index(direction)];
+    bytes += data->len;
+    if (bytes > parser.context_.limits.http_headers) {
+      parser.limit_reached_ = true;
+      return HTP_ERROR;
+    }
+    open->transaction.buffers
+        .slot(direction == Direction::to_server ? Buffer::http_request_header_raw
+                                                : Buffer::http_response_header_raw)
+        .append(reinterpret_cast<const char*>(data->data), data->len);
+    return HTP_OK;
+  }
+
+  static int on_body(htp_tx_data_t* data, Direction direction) {
+    Open* open = open_of(data->tx);
+    if (open == nullptr || data->data == nullptr || data->len == 0) return HTP_OK;
+    Http1Parser& parser = parser_of(data->tx);
+    const bool request = direction == Direction::to_server;
+    const ProtoLimits& limits = parser.context_.limits;
+    const std::size_t most = request ? limits.http_request_body : limits.http_response_body;
+    Http1Transaction& transaction = open->transaction;
+    std::string& body =
+        transaction.buffers.slot(request ? Buffer::http_request_body : Buffer::http_response_body);
+    const std::size_t room = most - std::min(most, body.size());
+    body.append(reinterpret_cast<const char*>(data->data), std::min(room, data->len));
+    if (room != 0) changed(*open, direction);
+    if (data->len > room && !std::exchange(transaction.body_cut[index(direction)], true)) {
+      ++parser.context_.counters.limits_reached;
+    }
+    if (!request) note_length(transaction, data->tx);
+    return HTP_OK;
+  }
+
+  static void note_length(Http1Transaction& transaction, const htp_tx_t* tx) noexcept {
+    transaction.response_bytes =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(tx->response_message_len, 0));
+  }
+
+  static int on_complete(htp_tx_t* tx, Direction direction) {
+    Open* open = open_of(tx);
+    if (open == nullptr) return HTP_OK;
+    open->transaction.done[index(direction)] = true;
+    if (direction == Direction::to_client) note_length(open->transaction, tx);
+    changed(*open, direction);
+    return HTP_OK;
+  }
+
+  ParserContext context_;
+  ConfigHandle config_;
+  ConnectionHandle connection_;  // before config_ in destruction
+  std::vector<std::unique_ptr<Open>> open_;
+  std::array<std::vector<std::byte>, 2> waiting_;
+  std::array<bool, 2> finished_{};
+  std::size_t made_ = 0;  // in this connection_
+  std::size_t consumed_ = 0;
+  std::uint64_t next_id_ = 0;
+  bool limit_reached_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Parser> make_http1_parser(const ParserContext& context) {
+  return std::make_unique<Http1Parser>(context);
+}
+
+}  // namespace menshen::sensor

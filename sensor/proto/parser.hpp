@@ -1,0 +1,48 @@
+// What the proto stage asks of a protocol's parser. One parser a flow, made when the protocol is known.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "sensor/proto/proto.hpp"
+#include "sensor/proto/transaction.hpp"
+
+namespace menshen::sensor {
+
+// Shared by the parsers of one stage.
+struct ParserContext {
+  const ProtoLimits& limits;
+  ProtoCounters& counters;
+  TransactionObserver& observer;
+};
+
+enum class ParserStatus : std::uint8_t {
+  more,    // goes on
+  done,    // nothing more can be read: encrypted
+  tunnel,  // the peers change to another protocol; consumed() says where it begins
+  broken,  // the peer broke the protocol
+  limit,   // gave up at a limit
+};
+
+class Parser {
+ public:
+  virtual ~Parser() = default;
+  // The next bytes of a direction, any number of them. Tells the observer of all changes.
+  virtual ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) = 0;
+  // Bytes are missing here.
+  virtual ParserStatus gap(Flow& flow, Direction direction, std::uint64_t length,
+                           PacketMeta& packet) = 0;
+  // No more bytes in this direction.
+  virtual void close(Flow& flow, Direction direction, PacketMeta& packet) = 0;
+  // on_end for what is still open; the last call.
+  virtual void end(Flow& flow) = 0;
+  // Of the bytes last fed, when feed() returned tunnel.
+  [[nodiscard]] virtual std::size_t consumed() const noexcept { return 0; }
+};
+
+[[nodiscard]] std::unique_ptr<Parser> make_http1_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_dns_stream_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_dns_datagram_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_tls_parser(const ParserContext& context);
+
+}  // namespace menshen::sensor

@@ -1,0 +1,275 @@
+#include "sensor/proto/proto.hpp"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "sensor/proto/parser.hpp"
+#include "sensor/proto/probe.hpp"
+
+namespace menshen::sensor {
+
+namespace {
+
+constexpr std::size_t index(Direction direction) { return static_cast<std::size_t>(direction); }
+// Tunnels in tunnels: after so many changes of protocol nobody is served any more.
+constexpr std::uint8_t changes_max = 8;
+
+struct ProtoSlot final : FlowSlot {
+  std::unique_ptr<Parser> parser;
+  std::array<std::vector<std::byte>, 2> held;  // while the protocol is not known
+  std::array<Guess, 2> guess{Guess::more, Guess::more};
+  std::array<bool, 2> closed{};
+  std::uint8_t changes = 0;
+};
+
+AppProto app_of(Guess guess) {
+  switch (guess) {
+    case Guess::http1:
+      return AppProto::http1;
+    case Guess::dns:
+      return AppProto::dns;
+    case Guess::tls:
+      return AppProto::tls;
+    default:
+      return AppProto::failed;
+  }
+}
+
+// A packet for what happens without one.
+PacketMeta stand_in(Flow& flow, Direction direction) {
+  PacketMeta packet;
+  packet.flow = &flow;
+  packet.time = flow.last;
+  packet.proto = flow.tuple.proto;
+  packet.ip_version = flow.tuple.src.is_v4() ? 4 : 6;
+  packet.direction = direction;
+  return packet;
+}
+
+// Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names.
+bool is_dns_lookalike(const FiveTuple& tuple) {
+  constexpr std::array<std::uint16_t, 3> ports{5353, 5355, 137};
+  return std::any_of(ports.begin(), ports.end(), [&](std::uint16_t port) {
+    return tuple.sport == port || tuple.dport == port;
+  });
+}
+
+}  // namespace
+
+struct ProtoStage::State {
+  ProtoLimits limits;
+  ProtoCounters counters;
+  TransactionObserver& observer;
+
+  [[nodiscard]] ParserContext context() { return {limits, counters, observer}; }
+
+  static ProtoSlot& slot(Flow& flow) {
+    if (flow.proto == nullptr) flow.proto = std::make_unique<ProtoSlot>();
+    return static_cast<ProtoSlot&>(*flow.proto);
+  }
+
+  void give_up(Flow& flow) {
+    flow.app = AppProto::failed;
+    ++counters.failed_flows;
+    flow.proto.reset();
+  }
+
+  void let_go(Flow& flow) {
+    ProtoSlot& s = slot(flow);
+    if (s.parser != nullptr) s.parser->end(flow);
+    s.parser.reset();
+  }
+
+  void begin(Flow& flow, ProtoSlot& s, Guess guess) {
+    flow.app = app_of(guess);
+    switch (flow.app) {
+      case AppProto::http1:
+        ++counters.http1_flows;
+        s.parser = make_http1_parser(context());
+        break;
+      case AppProto::dns:
+        ++counters.dns_flows;
+        s.parser = make_dns_stream_parser(context());
+        break;
+      default:
+        ++counters.tls_flows;
+        s.parser = make_tls_parser(context());
+        break;
+    }
+  }
+
+  // What the parser said of the bytes it was last fed.
+  void follow(Flow& flow, Direction direction, ParserStatus status, Bytes bytes,
+              PacketMeta& packet) {
+    switch (status) {
+      case ParserStatus::more:
+        return;
+      case ParserStatus::done:
+        flow.encrypted = true;
+        let_go(flow);
+        return;
+      case ParserStatus::broken:
+        ++counters.parser_errors;
+        let_go(flow);
+        return;
+      case ParserStatus::limit:
+        ++counters.limits_reached;
+        let_go(flow);
+        if (limits.at_limit == ProtoLimitPolicy::drop) {
+          packet.verdict = std::max(packet.verdict, Verdict::drop);
+          packet.reason = DropReason::proto_limit;
+          flow.action = FlowAction::drop;
+        }
+        return;
+      case ParserStatus::tunnel: {
+        ProtoSlot& s = slot(flow);
+        const std::size_t used = s.parser->consumed();
+        let_go(flow);
+        if (++s.changes > changes_max) return;
+        flow.app = AppProto::unknown;
+        s.guess = {Guess::more, Guess::more};
+        const Bytes rest = bytes.subspan(std::min(used, bytes.size()));
+        if (!rest.empty()) probe(flow, direction, rest, packet);
+        return;
+      }
+    }
+  }
+
+  void parse(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
+    ProtoSlot& s = slot(flow);
+    follow(flow, direction, s.parser->feed(flow, direction, bytes, packet), bytes, packet);
+  }
+
+  // The protocol is not known: adds `bytes` to what is held, and looks again.
+  void probe(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
+    ProtoSlot& s = slot(flow);
+    std::vector<std::byte>& held = s.held[index(direction)];
+    const bool first = held.empty();
+    const std::size_t room =
+        limits.probe_bytes - std::min<std::size_t>(held.size(), limits.probe_bytes);
+    const Bytes kept = bytes.first(std::min(room, bytes.size()));
+    const Guess before = s.guess[index(direction)];
+    Guess now = before;
+    if (before == Guess::more) {
+      if (!first) held.insert(held.end(), kept.begin(), kept.end());
+      now = probe_stream(direction, first ? kept : Bytes(held));
+      if (now == Guess::more && kept.size() == room) now = Guess::none;
+      s.guess[index(direction)] = now;
+    }
+    if (now == Guess::more || now == Guess::none) {
+      // The other direction may still tell what these bytes are.
+      if (first || before == Guess::none) held.insert(held.end(), kept.begin(), kept.end());
+      const Guess other = s.guess[index(reverse(direction))];
+      const bool hopeless = now == Guess::none && (other == Guess::none || kept.size() == room);
+      if (hopeless) give_up(flow);
+      return;
+    }
+    begin(flow, s, now);
+    // First what the other side said before, then these bytes: with what was held of them.
+    const std::vector<std::byte> earlier = std::exchange(s.held[index(reverse(direction))], {});
+    const std::vector<std::byte> mine = std::exchange(held, {});
+    const Bytes whole = first ? bytes : Bytes(mine);
+    const Bytes rest = first ? Bytes{} : bytes.subspan(kept.size());
+    // A response that came first still follows its request.
+    const bool mine_first = direction == Direction::to_server;
+    const auto feed = [&](Direction d, Bytes part) {
+      if (!part.empty() && s.parser != nullptr) parse(flow, d, part, packet);
+    };
+    if (!mine_first) feed(reverse(direction), earlier);
+    feed(direction, whole);
+    feed(direction, rest);
+    if (mine_first) feed(reverse(direction), earlier);
+  }
+
+  void close(Flow& flow, Direction direction, PacketMeta& packet) {
+    ProtoSlot& s = slot(flow);
+    if (s.closed[index(direction)]) return;
+    s.closed[index(direction)] = true;
+    if (s.parser != nullptr) s.parser->close(flow, direction, packet);
+    if (s.closed[0] && s.closed[1]) let_go(flow);
+  }
+};
+
+ProtoStage::ProtoStage(const ProtoLimits& limits, TransactionObserver& observer)
+    : state_(new State{.limits = limits, .counters = {}, .observer = observer}) {}
+
+ProtoStage::~ProtoStage() = default;
+
+void ProtoStage::on_stream_data(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
+  if (flow.app == AppProto::failed || flow.encrypted || bytes.empty()) return;
+  State& s = *state_;
+  ProtoSlot& slot = State::slot(flow);
+  if (slot.closed[0] && slot.closed[1]) {
+    // The same ports began a new connection.
+    flow.proto.reset();
+    flow.app = AppProto::unknown;
+  }
+  ProtoSlot& current = State::slot(flow);
+  if (current.parser != nullptr) return s.parse(flow, direction, bytes, packet);
+  if (flow.app == AppProto::unknown) s.probe(flow, direction, bytes, packet);
+}
+
+void ProtoStage::on_stream_gap(Flow& flow, Direction direction, std::uint64_t length,
+                               PacketMeta& packet) {
+  if (flow.app == AppProto::failed || flow.encrypted) return;
+  State& s = *state_;
+  ProtoSlot& slot = State::slot(flow);
+  if (slot.parser != nullptr) {
+    s.follow(flow, direction, slot.parser->gap(flow, direction, length, packet), {}, packet);
+  } else if (flow.app == AppProto::unknown) {
+    // What was held no longer joins what follows; the other direction may still tell.
+    slot.held[index(direction)].clear();
+    slot.guess[index(direction)] = Guess::none;
+    if (slot.guess[index(reverse(direction))] == Guess::none) s.give_up(flow);
+  }
+}
+
+void ProtoStage::on_stream_close(Flow& flow, Direction direction, PacketMeta* packet) {
+  if (flow.proto == nullptr) return;
+  PacketMeta without = stand_in(flow, direction);
+  state_->close(flow, direction, packet == nullptr ? without : *packet);
+}
+
+void ProtoStage::on_udp(Flow& flow, PacketMeta& packet) {
+  if (flow.app == AppProto::failed) return;
+  State& s = *state_;
+  const Bytes payload = packet.payload();
+  if (flow.app == AppProto::unknown) {
+    if (payload.empty()) return;
+    if (is_dns_lookalike(flow.tuple) || !probe_dns_datagram(payload)) return s.give_up(flow);
+    flow.app = AppProto::dns;
+    ++s.counters.dns_flows;
+    State::slot(flow).parser = make_dns_datagram_parser(s.context());
+  }
+  ProtoSlot& slot = State::slot(flow);
+  if (slot.parser == nullptr || payload.empty()) return;
+  s.follow(flow, packet.direction, slot.parser->feed(flow, packet.direction, payload, packet),
+           payload, packet);
+}
+
+void ProtoStage::on_close(Flow& flow) {
+  if (flow.proto == nullptr) return;
+  state_->let_go(flow);
+  flow.proto.reset();
+}
+
+const ProtoCounters& ProtoStage::counters() const noexcept { return state_->counters; }
+
+std::string_view app_proto_name(AppProto proto) noexcept {
+  switch (proto) {
+    case AppProto::http1:
+      return "http";
+    case AppProto::dns:
+      return "dns";
+    case AppProto::tls:
+      return "tls";
+    case AppProto::failed:
+      return "failed";
+    case AppProto::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+}  // namespace menshen::sensor
