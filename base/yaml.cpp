@@ -12,6 +12,7 @@
 #include <istream>
 #include <streambuf>
 #include <unordered_map>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -151,7 +152,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     throw Stop{};
   }
-  void OnDocumentEnd() override {}
+  void OnDocumentEnd() override { tell_missing_colon(); }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
     Node node;
@@ -174,6 +175,7 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                 const std::string& value) override {
+    tell_missing_colon();
     const std::size_t begin = offset_of(mark);
     const char first = begin < source_.size() ? source_[begin] : '\0';
     // yaml-cpp gives quoted scalars the tag "!", which is also how a person would write it.
@@ -181,7 +183,8 @@ class TreeBuilder final : public YAML::EventHandler {
     Node node;
     node.kind = Node::Kind::scalar;
     node.quoted = first == '"' || first == '\'' || first == '|' || first == '>';
-    node.range = range(begin, scalar_end(source_, begin, value));
+    scalar_end_ = scalar_end(source_, begin, value);
+    node.range = range(begin, scalar_end_);
     // yaml-cpp takes the end of the text for a closing quote if a line break stands before it.
     if (is_quote(source_, begin) && quoted_end(source_, begin) == std::string_view::npos) {
       error("yaml-syntax", node.range, {"引号没有闭合", "the closing quote is missing"});
@@ -245,8 +248,8 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   SourceRange refuse_alias(std::size_t begin) {
-    const std::size_t end = std::min(source_.find_first_of(" \t\r\n,]}", begin), source_.size());
-    const SourceRange where = range(begin, end);
+    scalar_end_ = std::min(source_.find_first_of(" \t\r\n,]}", begin), source_.size());
+    const SourceRange where = range(begin, scalar_end_);
     error("alias", where,
           {"不支持别名（*）：请写出内容", "aliases (*) are not supported: write the content out"});
     return where;
@@ -258,6 +261,7 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   void open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag) {
+    tell_missing_colon();
     const std::size_t begin = offset_of(mark);
     if (!tag.empty() && tag != "?") refuse_tag(begin);
     if (stack_.size() == yaml_depth_max) {
@@ -312,6 +316,10 @@ class TreeBuilder final : public YAML::EventHandler {
              fmt::format("a key is a text, this is {}", what.en)});
       return;
     }
+    if (!has_colon()) {
+      missing_colon_ = std::move(key);
+      return;
+    }
     if (key.text == "<<" && !key.quoted) {
       error("merge-key", key.range,
             {"不支持合并键（<<）：请写出内容",
@@ -329,9 +337,26 @@ class TreeBuilder final : public YAML::EventHandler {
     frame.drop_value = false;
   }
 
+  // Not told at once: before an unclosed '[' or '{' ends the parse, yaml-cpp makes a key of the last item.
+  void tell_missing_colon() {
+    if (!missing_colon_) return;
+    const Node key = *std::exchange(missing_colon_, std::nullopt);
+    error("missing-colon", key.range,
+          {fmt::format("键“{}”之后缺少“:”", key.text),
+           fmt::format("':' is missing after the key \"{}\"", key.text)});
+  }
+
+  // yaml-cpp also takes `key` and `? key` for a key, its value being nothing.
+  [[nodiscard]] bool has_colon() const {
+    const std::size_t next = source_.find_first_not_of(" \t", scalar_end_);
+    return next != std::string_view::npos && source_[next] == ':';
+  }
+
   std::string_view source_;
   Locator locator_;
   Diagnostics& diagnostics_;
+  std::size_t scalar_end_ = 0;  // of the last scalar's part on its first line
+  std::optional<Node> missing_colon_;
   std::vector<Frame> stack_;
   Node root_;
   std::size_t nodes_ = 0;
@@ -403,24 +428,22 @@ bool check_characters(std::string_view source, Diagnostics& diagnostics) {
   return good;
 }
 
-// Directives change how the rest is read, or are ignored without a word.
+// Directives change how the rest is read, or, between the lines of a document too, are dropped without a word.
 bool check_directives(std::string_view source, Diagnostics& diagnostics) {
-  for (std::size_t line = 1; !source.empty(); ++line) {
+  for (std::size_t line = 1;; ++line) {
     const std::size_t size = source.find('\n');
     const std::string_view text = source.substr(0, size);
     if (text.substr(0, 1) == "%") {
       const std::size_t width =
           count_code_points(text.substr(0, text.find_last_not_of(" \t\r") + 1));
       diagnostics.error("directive", {{line, 1}, {line, 1 + width}},
-                        {"不支持指令（%）", "directives (%) are not supported"});
+                        {"行首不能是“%”（不支持 YAML 指令）",
+                         "no line begins with '%' (YAML directives are not supported)"});
       return false;
     }
-    const std::size_t content = text.find_first_not_of(" \t\r");
-    if (content != std::string_view::npos && text[content] != '#') return true;
     if (size == std::string_view::npos) return true;
     source.remove_prefix(size + 1);
   }
-  return true;
 }
 
 void wrong_type(const Node& node, Text wanted, Diagnostics& diagnostics) {
@@ -458,6 +481,10 @@ std::optional<Node> parse(std::string_view source, Diagnostics& diagnostics) {
   if (!check_characters(source, diagnostics) || !check_directives(source, diagnostics)) {
     return std::nullopt;
   }
+  // At the very end of a text yaml-cpp folds lines in another way than before a line break.
+  const std::string ended =
+      source.empty() || source.back() == '\n' ? std::string() : std::string(source) + '\n';
+  if (!ended.empty()) source = ended;
   TreeBuilder builder(source, diagnostics);
   try {
     ViewBuffer buffer(source);

@@ -66,6 +66,8 @@ TEST_CASE("documents as a person reads them") {
   CHECK(read("'<<': 1\n") == "{<<: 1}");
   CHECK(read("a: b # comment\n") == "{a: b}");
   CHECK(read("\"k\" : v") == "{k: v}");
+  CHECK(read("{\"k\":v}") == "{k: v}");
+  CHECK(read(">\n p\n ") == "'p\n'");
   CHECK(read("a: \"\\u95e8\\n\"") == "{a: '门\n'}");
 }
 
@@ -87,7 +89,11 @@ TEST_CASE("what would surprise is refused, with its place") {
   CHECK(read(": x\n").substr(0, 18) == "key-not-scalar 1:1");
   CHECK(read("%YAML 1.1\n---\na: yes\n") == "directive 1:1-10");
   CHECK(read("# c\n%FOO\n") == "directive 2:1-5");
+  CHECK(read("a: 1\n%b\nc: 2") == "directive 2:1-3");
   CHECK(read("a: \"x\\0y\"") == "control-character 1:4-10");
+  CHECK(read("a:\nb\n") == "missing-colon 2:1-2");
+  CHECK(read("{a, b: 1}\n") == "missing-colon 1:2-3");
+  CHECK(read("? a\n: b\n") == "missing-colon 1:3-4");
 }
 
 TEST_CASE("one run tells every mistake that it can") {
@@ -112,7 +118,7 @@ TEST_CASE("syntax errors have a place and words") {
   CHECK(read("a: [1, 2\n") == "yaml-syntax 2:1-1");
   CHECK(read("a: 'x\n") == "yaml-syntax 1:4-6");
   CHECK(read("a: \"x\\\"\n\n") == "yaml-syntax 1:4-8");
-  CHECK(read("a: 'x") == "yaml-syntax 1:6-6");
+  CHECK(read("a: 'x") == "yaml-syntax 1:4-6");
   CHECK(read("a: 1\n]\n") == "yaml-syntax 2:1-1");
   CHECK(read("a: b: c\n") == "yaml-syntax 1:5-5");
   CHECK(read("门: @b\n") == "yaml-syntax 1:4-4");
