@@ -1,11 +1,13 @@
 // Records that wait on disk for auditd: a queue in files, first in, first out.
 //
-// Folder: spool-<number in 16 hex digits>, each at most segment_bytes_max, deleted once delivered; `lock`.
-// File: "MSSPOOL1", then frames: u32 length, u32 CRC-32 (zlib's, over length and record), record. Big endian.
-// An interrupted append leaves half a frame at the end, which opening cuts off. A broken frame elsewhere is disk
-// damage: what follows it in its file is lost, and bytes_damaged() says so.
+// Folder: spool-<number in 16 hex digits>, each at most segment_bytes_max, deleted once delivered;
+// `lock`. File: "MSSPOOL1", then frames: u32 length, u32 CRC-32 (zlib's, over length and record),
+// record. Big endian. An interrupted append leaves half a frame at the end, which opening cuts off.
+// A broken frame elsewhere is disk damage: what follows it in its file is lost, and bytes_damaged()
+// says so.
 //
-// After a crash, what was delivered since the oldest file began is delivered again. Not thread-safe.
+// After a crash, what was delivered since the oldest file began is delivered again. Not
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +31,8 @@ class Spool {
   [[nodiscard]] static Result<Spool> open(const std::filesystem::path& directory,
                                           std::uint64_t bytes_max, DiskCalls disk = {});
 
-  // Durable on success; on failure nothing of it is there. ErrorCode::limit: it would exceed bytes_max.
+  // Durable on success; on failure nothing of it is there. ErrorCode::limit: it would exceed
+  // bytes_max.
   [[nodiscard]] Result<void> append(std::span<const std::string> records);
   // The next record to deliver; nothing where all have been read. Skips what the disk has damaged.
   [[nodiscard]] std::optional<std::string> next();

@@ -1,5 +1,5 @@
-// Any bytes: decode must refuse them or give a record whose form is those bytes. The same bytes as texts of a
-// record: fit must make them encodable.
+// Any bytes: decode must refuse them or give a record whose form is those bytes. The same bytes as
+// texts of a record: fit must make them encodable.
 #include <cstdint>
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
-// checkpoints.log: every note once more, as plain text beside the database, each followed by an empty line. A
-// database that was cut back contradicts it.
+// checkpoints.log: every note once more, as plain text beside the database, each followed by an
+// empty line. A database that was cut back contradicts it.
 #pragma once
 
 #include <sys/types.h>
@@ -41,7 +41,8 @@ class CheckpointLogReader {
  public:
   // A log that does not exist reads as empty. What is appended later is not read.
   [[nodiscard]] static Result<CheckpointLogReader> open(const std::filesystem::path& path);
-  // The text of the next note; nothing at the end. A piece that is too long for a note: ErrorCode::corrupt.
+  // The text of the next note; nothing at the end. A piece that is too long for a note:
+  // ErrorCode::corrupt.
   [[nodiscard]] Result<std::optional<std::string>> next();
   // After the end: bytes behind the last whole note.
   [[nodiscard]] const std::string& torn() const { return buffer_; }

@@ -54,8 +54,8 @@ TEST_CASE("no change of a note goes unnoticed") {
 TEST_CASE("an origin is one printable word") {
   CHECK(is_origin("gov-cloud-a"));
   CHECK(is_origin(std::string(origin_bytes_max, 'a')));
-  for (const std::string bad : {std::string(), std::string("a b"), std::string("a\nkey x"),
-                                std::string("云"), std::string(origin_bytes_max + 1, 'a')}) {
+  for (const std::string& bad : {std::string(), std::string("a b"), std::string("a\nkey x"),
+                                 std::string("云"), std::string(origin_bytes_max + 1, 'a')}) {
     CHECK_FALSE(is_origin(bad));
   }
   const auto key = SigningKey::generate(Profile::intl);

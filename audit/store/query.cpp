@@ -14,8 +14,8 @@ namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// The indices hold only what their condition says, and SQLite uses them only where the query repeats that
-// condition literally.
+// The indices hold only what their condition says, and SQLite uses them only where the query
+// repeats that condition literally.
 std::string sql_of(const Filter& filter) {
   std::string_view index = "record_time";
   std::string_view condition;

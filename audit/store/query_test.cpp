@@ -18,7 +18,8 @@ using testkit::TempDir;
 
 namespace {
 
-// Three hours of records, ten minutes apart: alerts, with an isolation violation and an administrator's act each.
+// Three hours of records, ten minutes apart: alerts, with an isolation violation and an
+// administrator's act each.
 StoreOptions fill(const TempDir& folder) {
   StoreOptions options;
   options.directory = folder / "store";

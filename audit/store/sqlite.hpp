@@ -1,4 +1,5 @@
-// SQLite behind one file: a connection and its statements, errors as Results. Internal to the store.
+// SQLite behind one file: a connection and its statements, errors as Results. Internal to the
+// store.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,8 @@ class Statement {
 class Database {
  public:
   enum class Mode : unsigned char { write, read };
-  // read: of a database without a WAL file nothing is created or locked (it is taken as unchanging).
-  // ErrorCode: not_found, denied, corrupt (no database), io.
+  // read: of a database without a WAL file nothing is created or locked (it is taken as
+  // unchanging). ErrorCode: not_found, denied, corrupt (no database), io.
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path, Mode mode,
                                              const char* vfs = nullptr);
   [[nodiscard]] Result<Statement> prepare(std::string_view sql) const;

@@ -35,7 +35,8 @@ Result<std::optional<SignedNote>> note_number(const Database& database, std::str
   return std::optional(*std::move(note));
 }
 
-// The log's last note must be in the database, word for word; notes behind it are then added to the log.
+// The log's last note must be in the database, word for word; notes behind it are then added to the
+// log.
 Result<void> reconcile(const Database& database, CheckpointLog& log, Tail& tail) {
   const std::optional<SignedNote>& last = tail.last_note;
   std::uint64_t logged = 0;

@@ -19,9 +19,10 @@ struct Tail {
   std::uint64_t notes_restored = 0;  // into checkpoints.log
 };
 
-// Reads the last checkpoint and every record after it. The database must hold what the log's last note says, both
-// must be signed by `key`, and the records must chain. Writes the notes that the log lacks (a crash between the
-// two). ErrorCode::corrupt says what is wrong and where; nothing was written then.
+// Reads the last checkpoint and every record after it. The database must hold what the log's last
+// note says, both must be signed by `key`, and the records must chain. Writes the notes that the
+// log lacks (a crash between the two). ErrorCode::corrupt says what is wrong and where; nothing was
+// written then.
 [[nodiscard]] Result<Tail> check_tail(const Database& database, CheckpointLog& log,
                                       const PublicKey& key, std::string_view origin);
 

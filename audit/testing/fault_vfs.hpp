@@ -1,5 +1,5 @@
-// A SQLite VFS that passes everything on to the default one until the N-th write, sync or truncate, which fails;
-// with `persistent`, so does every one after it (a full disk). For tests.
+// A SQLite VFS that passes everything on to the default one until the N-th write, sync or truncate,
+// which fails; with `persistent`, so does every one after it (a full disk). For tests.
 #pragma once
 
 #include <sqlite3.h>

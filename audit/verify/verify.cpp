@@ -211,8 +211,8 @@ Step Verifier::misplaced(std::uint64_t n) {
        fmt::format("records {} to {} were deleted, after {}", n, last, format_utc(last_time_))}));
 }
 
-// What happened at record n, whose head does not follow: compares with the next signed head, and looks for the
-// record that ought to stand here. Reads again, but only once, after a break.
+// What happened at record n, whose head does not follow: compares with the next signed head, and
+// looks for the record that ought to stand here. Reads again, but only once, after a break.
 BreakKind Verifier::classify(std::uint64_t n, std::uint64_t& last) {
   last = n;
   const Digest stored_head = [&] {
