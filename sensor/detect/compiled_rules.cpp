@@ -187,6 +187,7 @@ class Compiler {
         if (packets || t != 0) add(packet_[t][d], compiled_.packet[t][d]);
       }
       if (streams) add(stream_[d], compiled_.stream[d]);
+      if (streams) compiled_.stream_wanted[d] = true;
       if (streams && pattern) compiled_.stream_preselected[d][index] = true;
     }
   }
@@ -198,6 +199,7 @@ class Compiler {
     for (const Direction direction : {Direction::to_server, Direction::to_client}) {
       if (!goes(rule, direction)) continue;
       const auto d = static_cast<std::size_t>(direction);
+      if (rule.has_payload_tests()) compiled_.stream_wanted[d] = true;
       const auto pattern = choose_fast_pattern(rule, direction);
       if (pattern) {
         const TestList& list = rule.lists[pattern->list];

@@ -56,6 +56,7 @@ struct CompiledRules {
   std::array<std::vector<RuleIndex>, transports> app_only;
   std::array<ByDirection<PayloadGroup>, transports> packet;
   ByDirection<PayloadGroup> stream;
+  ByDirection<bool> stream_wanted{};                  // some rule looks at reassembled bytes
   ByDirection<std::vector<bool>> stream_preselected;  // by rule: has a pattern in `stream`
   std::array<ByDirection<TransactionGroup>, app_protos> transaction;
 

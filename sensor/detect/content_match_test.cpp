@@ -56,8 +56,9 @@ TEST_CASE("relative places try every earlier match") {
   CHECK(matches("content:\"a\"; content:\"b\"; distance:0; within:1;", "axab"));
   CHECK_FALSE(matches("content:\"a\"; content:\"b\"; distance:1; within:1;", "axab"));
   CHECK(matches("content:\"b\"; content:\"a\"; distance:-2; within:1;", "ab"));
-  CHECK(matches("content:\"one\"; content:\"two\"; distance:1; within:3; content:\"three\"; distance:1;",
-                "one x one two x one two three"));
+  CHECK(matches(
+      "content:\"one\"; content:\"two\"; distance:1; within:3; content:\"three\"; distance:1;",
+      "one x one two x one two three"));
   CHECK(matches("content:\"a\"; pcre:\"/^b/R\";", "acab"));
   CHECK_FALSE(matches("content:\"a\"; pcre:\"/^d/R\";", "acab"));
   CHECK(matches("pcre:\"/a./\"; content:\"z\"; distance:0; within:1;", "abacz"));
@@ -92,16 +93,21 @@ TEST_CASE("numbers in the bytes") {
   CHECK(matches("byte_jump:1,0; content:\"z\"; distance:0; within:1;", "\x02..z"));
   CHECK_FALSE(matches("byte_jump:1,0; content:\"z\"; distance:0; within:1;", "\x03..z"));
   CHECK_FALSE(matches("byte_jump:1,0;", "\xff"));
-  CHECK(matches("byte_jump:1,0,from_end,post_offset -3; content:\"z\"; distance:0; within:1;", "\x01.z."));
+  CHECK(matches("byte_jump:1,0,from_end,post_offset -3; content:\"z\"; distance:0; within:1;",
+                "\x01.z."));
   CHECK(matches("byte_extract:1,0,n; content:\"z\"; offset:n;", "\x03zaz"));
   CHECK_FALSE(matches("byte_extract:1,0,n; content:\"z\"; offset:n;", "\x03zaa"));
-  CHECK(matches("byte_math:bytes 1, offset 0, oper +, rvalue 2, result r; byte_test:1,=,r,1;", "\x03\x05"));
+  CHECK(matches("byte_math:bytes 1, offset 0, oper +, rvalue 2, result r; byte_test:1,=,r,1;",
+                "\x03\x05"));
   CHECK_FALSE(matches("byte_math:bytes 1, offset 0, oper /, rvalue 0, result r;", "\x03\x05"));
 }
 
 TEST_CASE("base64") {
-  CHECK(matches("content:\"x=\"; base64_decode:relative; base64_data; content:\"secret\";", "x=c2VjcmV0"));
-  CHECK_FALSE(matches("content:\"x=\"; base64_decode:bytes 4,relative; base64_data; content:\"secret\";", "x=c2VjcmV0"));
+  CHECK(matches("content:\"x=\"; base64_decode:relative; base64_data; content:\"secret\";",
+                "x=c2VjcmV0"));
+  CHECK_FALSE(
+      matches("content:\"x=\"; base64_decode:bytes 4,relative; base64_data; content:\"secret\";",
+              "x=c2VjcmV0"));
 }
 
 TEST_CASE("absolute depth counts from the stream's beginning") {
@@ -113,7 +119,8 @@ TEST_CASE("absolute depth counts from the stream's beginning") {
 
 TEST_CASE("backtracking ends at its step limit and is counted") {
   const Rule rule = rule_of(
-      "content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"a\"; distance:0; "
+      "content:\"a\"; content:\"a\"; distance:0; content:\"a\"; distance:0; content:\"a\"; "
+      "distance:0; "
       "content:\"b\"; distance:0;");
   MatchScratch scratch;
   const std::string bytes(10'000, 'a');

@@ -21,8 +21,9 @@ std::vector<Answer> answers(Threshold threshold, std::initializer_list<WallTime>
 }  // namespace
 
 TEST_CASE("limit reports the first few of a period, then acts silently") {
-  CHECK(answers({Kind::limit, {}, 2, 10, 0}, {1, 2, 3, 11, 12}) ==
-        std::vector{Answer::report, Answer::report, Answer::silent, Answer::report, Answer::report});
+  CHECK(
+      answers({Kind::limit, {}, 2, 10, 0}, {1, 2, 3, 11, 12}) ==
+      std::vector{Answer::report, Answer::report, Answer::silent, Answer::report, Answer::report});
 }
 
 TEST_CASE("threshold reports every n-th") {
@@ -31,20 +32,23 @@ TEST_CASE("threshold reports every n-th") {
 }
 
 TEST_CASE("both reports once a period, at the n-th") {
-  CHECK(answers({Kind::both, {}, 2, 10, 0}, {1, 2, 3, 12, 13}) ==
-        std::vector{Answer::ignore, Answer::report, Answer::silent, Answer::ignore, Answer::report});
+  CHECK(
+      answers({Kind::both, {}, 2, 10, 0}, {1, 2, 3, 12, 13}) ==
+      std::vector{Answer::ignore, Answer::report, Answer::silent, Answer::ignore, Answer::report});
 }
 
 TEST_CASE("detection_filter lets matches count after the n-th") {
-  CHECK(answers({Kind::detection_filter, {}, 2, 10, 0}, {1, 2, 3, 4, 20}) ==
-        std::vector{Answer::ignore, Answer::ignore, Answer::report, Answer::report, Answer::ignore});
+  CHECK(
+      answers({Kind::detection_filter, {}, 2, 10, 0}, {1, 2, 3, 4, 20}) ==
+      std::vector{Answer::ignore, Answer::ignore, Answer::report, Answer::report, Answer::ignore});
 }
 
 TEST_CASE("backoff reports at multiplying counts") {
   RateState state;
   int reports = 0;
   for (int i = 0; i < 6676; ++i) {
-    reports += count_match({Kind::backoff, Threshold::Track::flow, 1, 0, 2}, state, i) == Answer::report;
+    reports +=
+        count_match({Kind::backoff, Threshold::Track::flow, 1, 0, 2}, state, i) == Answer::report;
   }
   CHECK(reports == 13);
 }

@@ -44,7 +44,7 @@ FlowMemory& Inspector::Impl::state_of(Flow& flow) {
   if (!flow.detect) flow.detect = std::make_unique<FlowMemory>();
   auto& state = static_cast<FlowMemory&>(*flow.detect);
   if (state.generation != generation_) {
-    for (StreamState& stream : state.stream) {
+    for (StreamMemory& stream : state.stream) {
       stream.pending.clear();
       stream.fired.clear();
     }
@@ -247,6 +247,9 @@ void Inspector::inspect_protocol(PacketMeta& packet) { impl_->inspect_protocol(p
 void Inspector::on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                                PacketMeta& packet) {
   impl_->on_stream_data(flow, direction, bytes, offset, packet);
+}
+void Inspector::flush_stream(Flow& flow, Direction direction, PacketMeta& packet) {
+  impl_->flush_stream(flow, direction, packet);
 }
 void Inspector::on_stream_gap(Flow& flow, Direction direction) {
   impl_->on_stream_gap(flow, direction);

@@ -29,6 +29,8 @@ namespace menshen::sensor {
 
 inline constexpr std::size_t stream_window_bytes =
     4096;  // kept of a stream for matches across segments
+inline constexpr std::size_t stream_chunk_bytes =
+    2560;  // looked at together; inline: every segment at once
 inline constexpr std::size_t pending_rules_max =
     256;  // rules waiting for more of a stream, per direction
 inline constexpr std::size_t findings_per_packet_max = 15;  // reported; all act
@@ -74,6 +76,8 @@ class Inspector {
   void on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                       PacketMeta& packet);
   void on_stream_gap(Flow& flow, Direction direction);
+  // Looks at what waits for a full chunk: at a message's end, a direction's end, a flow's end.
+  void flush_stream(Flow& flow, Direction direction, PacketMeta& packet);
   // ended: nothing more comes, whatever the transaction says.
   enum class Progress : std::uint8_t { going_on, ended };
   void on_transaction(Flow& flow, Transaction& transaction, Direction direction, PacketMeta& packet,

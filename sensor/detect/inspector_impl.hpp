@@ -13,7 +13,7 @@
 
 namespace menshen::sensor {
 
-struct StreamState {
+struct StreamMemory {
   std::string window;     // the last bytes of the stream, up to stream_window_bytes between calls
   std::uint64_t end = 0;  // the window's end in the stream
   struct Mark {
@@ -29,7 +29,7 @@ struct FlowMemory final : FlowSlot {
   std::vector<std::uint64_t> bits;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ints;
   std::vector<std::pair<std::uint64_t, RateState>> rates;
-  ByDirection<StreamState> stream;
+  ByDirection<StreamMemory> stream;
   ByDirection<bool> addresses_seen{};
   ByDirection<bool> protocol_seen{};
 };
@@ -75,6 +75,7 @@ class Inspector::Impl {
   void on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                       PacketMeta& packet);
   void on_stream_gap(Flow& flow, Direction direction);
+  void flush_stream(Flow& flow, Direction direction, PacketMeta& packet);
   void on_transaction(Flow& flow, Transaction& transaction, Direction direction, PacketMeta& packet,
                       Progress progress);
   const std::vector<Finding>& decide(PacketMeta& packet);
@@ -111,7 +112,7 @@ class Inspector::Impl {
   void act(const Rule& rule, const Match& match, PacketMeta& packet, Finding* finding);
 
   // inspector_stream.cpp
-  void check_stream_rule(RuleIndex index, StreamState& stream, const PacketView& view, Flow& flow);
+  void check_stream_rule(RuleIndex index, StreamMemory& stream, const PacketView& view, Flow& flow);
 
   // inspector_transaction.cpp
   enum class Answer : std::uint8_t { yes, no, wait };

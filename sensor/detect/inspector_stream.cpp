@@ -4,7 +4,7 @@
 namespace menshen::sensor {
 namespace {
 
-void forget_passed(std::vector<StreamState::Mark>& marks, std::uint64_t place) {
+void forget_passed(std::vector<StreamMemory::Mark>& marks, std::uint64_t place) {
   marks.erase(std::remove_if(marks.begin(), marks.end(),
                              [&](const auto& mark) { return mark.place <= place; }),
               marks.end());
@@ -15,22 +15,35 @@ void forget_passed(std::vector<StreamState::Mark>& marks, std::uint64_t place) {
 void Inspector::Impl::on_stream_data(Flow& flow, Direction direction, Bytes bytes,
                                      std::uint64_t offset, PacketMeta& packet) {
   streamed_ = true;
-  const PayloadGroup& group = compiled_->stream[static_cast<std::size_t>(direction)];
-  StreamState& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
+  if (!compiled_->stream_wanted[static_cast<std::size_t>(direction)]) return;
+  StreamMemory& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
   if (offset != stream.end) {  // bytes between are missing
     stream.window.clear();
     stream.pending.clear();
+    stream.fresh = 0;
   }
-  const std::size_t before = stream.window.size();
   stream.window += as_text(bytes);
   stream.end = offset + bytes.size();
+  stream.fresh += bytes.size();
+  // A passive sensor has time: fewer, larger looks, and one report where a pattern repeats within a message.
+  if (options_.inline_mode || stream.fresh >= stream_chunk_bytes)
+    flush_stream(flow, direction, packet);
+}
+
+void Inspector::Impl::flush_stream(Flow& flow, Direction direction, PacketMeta& packet) {
+  const auto d = static_cast<std::size_t>(direction);
+  if (!compiled_->stream_wanted[d] || !flow.detect) return;
+  StreamMemory& stream = state_of(flow).stream[d];
+  if (stream.fresh == 0) return;
+  const PayloadGroup& group = compiled_->stream[d];
+  const std::size_t before = stream.window.size() - std::exchange(stream.fresh, 0);
   const std::uint64_t start = stream.end - stream.window.size();
 
   candidates_.clear();
   if (group.patterns) {
     const std::size_t overlap = std::min(before, group.patterns->longest() - 1);
-    const auto fresh = as_bytes(std::string_view(stream.window).substr(before - overlap));
-    group.patterns->scan(fresh, offset - overlap, patterns_, candidates_);
+    const auto unseen = as_bytes(std::string_view(stream.window).substr(before - overlap));
+    group.patterns->scan(unseen, start + before - overlap, patterns_, candidates_);
   }
   for (const auto& mark : stream.pending) candidates_.push_back(mark.rule);
   PacketView view = view_of(flow, direction, packet);
@@ -47,16 +60,17 @@ void Inspector::Impl::on_stream_data(Flow& flow, Direction direction, Bytes byte
 }
 
 void Inspector::Impl::on_stream_gap(Flow& flow, Direction direction) {
-  StreamState& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
+  StreamMemory& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
   stream.window.clear();
   stream.pending.clear();
+  stream.fresh = 0;
 }
 
-void Inspector::Impl::check_stream_rule(RuleIndex index, StreamState& stream,
+void Inspector::Impl::check_stream_rule(RuleIndex index, StreamMemory& stream,
                                         const PacketView& view, Flow& flow) {
   const Rule& candidate = rule(index);
   const std::uint64_t start = stream.end - stream.window.size();
-  const auto by_rule = [&](const StreamState::Mark& mark) { return mark.rule == index; };
+  const auto by_rule = [&](const StreamMemory::Mark& mark) { return mark.rule == index; };
   const auto fired = std::find_if(stream.fired.begin(), stream.fired.end(), by_rule);
   std::string_view window = stream.window;
   std::uint64_t from = start;

@@ -56,8 +56,10 @@ class FakeTransaction final : public Transaction {
 // One TCP flow, driven by hand: what the stream and proto stages would tell the inspector.
 class Bench {
  public:
-  explicit Bench(const std::string& rules, InspectorOptions options = {}) : inspector(options, rules_of(rules)) {
-    flow.tuple = {*IpAddr::parse("10.0.0.1"), *IpAddr::parse("10.0.0.2"), 1234, 80, 0, IpProto::tcp, 0};
+  explicit Bench(const std::string& rules, InspectorOptions options = {})
+      : inspector(options, rules_of(rules)) {
+    flow.tuple = {
+        *IpAddr::parse("10.0.0.1"), *IpAddr::parse("10.0.0.2"), 1234, 80, 0, IpProto::tcp, 0};
     flow.app = AppProto::http1;
     flow.established = true;
     flow.id = 1;
@@ -69,6 +71,7 @@ class Bench {
     inspector.begin(meta);
     inspector.on_stream_data(flow, direction, as_bytes(bytes), offset, meta);
     offset += bytes.size();
+    if (flush) inspector.flush_stream(flow, direction, meta);
     return decide(meta);
   }
 
@@ -80,7 +83,8 @@ class Bench {
   }
 
   Sids datagram(std::string_view payload, std::uint16_t port = 53) {
-    frame = packet().ethernet().ipv4("10.0.0.1", "10.0.0.2").udp(999, port).payload(payload).build();
+    frame =
+        packet().ethernet().ipv4("10.0.0.1", "10.0.0.2").udp(999, port).payload(payload).build();
     return whole(nullptr);
   }
 
@@ -123,6 +127,7 @@ class Bench {
   std::vector<Finding> findings;
   Verdict verdict = Verdict::accept;
   WallTime time = 0;
+  bool flush = true;  // after each segment
 };
 
 const std::string tcp_any = "alert tcp any any -> any any ";
@@ -135,6 +140,15 @@ TEST_CASE("a stream rule matches across segments, once") {
   CHECK(bench.stream("ackyy") == Sids{1});
   CHECK(bench.stream("zz").empty());
   CHECK(bench.stream("attack") == Sids{1});
+}
+
+TEST_CASE("a passive sensor looks at whole chunks, an inline one at every segment") {
+  const bool is_inline = GENERATE(false, true);
+  Bench bench(tcp_any + "(content:\"attack\"; sid:1;)", {.inline_mode = is_inline});
+  bench.flush = false;
+  CHECK(bench.stream("attack").size() == (is_inline ? 1U : 0U));
+  CHECK(bench.stream("attack").size() == (is_inline ? 1U : 0U));
+  CHECK(bench.stream(std::string(stream_chunk_bytes, 'x')).size() == (is_inline ? 0U : 1U));
 }
 
 TEST_CASE("the other contents of a stream rule may come later") {
@@ -160,7 +174,9 @@ TEST_CASE("a missing part of a stream joins nothing") {
 }
 
 TEST_CASE("a transaction fires a rule when its last buffer answers, once") {
-  Bench bench("alert http any any -> any any (http.uri; content:\"/shell\"; http.request_body; content:\"evil\"; sid:1;)");
+  Bench bench(
+      "alert http any any -> any any (http.uri; content:\"/shell\"; http.request_body; "
+      "content:\"evil\"; sid:1;)");
   FakeTransaction tx;
   tx.buffers[Buffer::http_uri] = {{"/shell.php", true}};
   CHECK(bench.change(tx).empty());
@@ -175,7 +191,8 @@ TEST_CASE("a transaction fires a rule when its last buffer answers, once") {
 
 TEST_CASE("negation and sizes wait for the whole buffer") {
   Bench bench(
-      "alert http any any -> any any (http.request_body; content:\"good\"; content:!\"bad\"; sid:1;)\n"
+      "alert http any any -> any any (http.request_body; content:\"good\"; content:!\"bad\"; "
+      "sid:1;)\n"
       "alert http any any -> any any (http.request_body; content:\"good\"; bsize:9; sid:2;)");
   FakeTransaction tx;
   tx.buffers[Buffer::http_request_body] = {{"good", false}};
@@ -195,7 +212,9 @@ TEST_CASE("a buffer that never comes: no match, unless the rule asks for its abs
 }
 
 TEST_CASE("request and response in one transactional rule") {
-  Bench bench("alert http any any => any any (http.uri; content:\"/login\"; http.stat_code; content:\"200\"; sid:1;)");
+  Bench bench(
+      "alert http any any => any any (http.uri; content:\"/login\"; http.stat_code; "
+      "content:\"200\"; sid:1;)");
   FakeTransaction tx;
   tx.buffers[Buffer::http_uri] = {{"/login", true}};
   tx.over[0] = true;
@@ -234,7 +253,8 @@ TEST_CASE("inline: drop rules drop the packet, stream and protocol rules the flo
 
 TEST_CASE("pass stands before drop and alert; its flow is let go where it speaks of the stream") {
   Bench bench(
-      "alert tcp any any -> any any (content:\"evil\"; sid:1;)\ndrop tcp any any -> any any (content:\"evil\"; sid:2;)\n"
+      "alert tcp any any -> any any (content:\"evil\"; sid:1;)\ndrop tcp any any -> any any "
+      "(content:\"evil\"; sid:2;)\n"
       "pass tcp any any -> any any (content:\"trusted\"; sid:3;)",
       {.inline_mode = true});
   CHECK(bench.stream("evil trusted").empty());
@@ -244,7 +264,8 @@ TEST_CASE("pass stands before drop and alert; its flow is let go where it speaks
 
 TEST_CASE("flowbits and flowint join rules of one flow") {
   Bench bench(
-      "alert tcp any any -> any any (content:\"login\"; flowbits:set,in; flowbits:noalert; sid:1;)\n"
+      "alert tcp any any -> any any (content:\"login\"; flowbits:set,in; flowbits:noalert; "
+      "sid:1;)\n"
       "alert tcp any any -> any any (content:\"transfer\"; flowbits:isset,in; sid:2;)\n"
       "alert tcp any any -> any any (content:\"ping\"; flowint:n,+,1; noalert; sid:3;)\n"
       "alert tcp any any -> any any (content:\"stop\"; flowint:n,>=,2; sid:4;)");
@@ -258,7 +279,9 @@ TEST_CASE("flowbits and flowint join rules of one flow") {
 }
 
 TEST_CASE("thresholds count per host") {
-  Bench bench("alert udp any any -> any any (content:\"flood\"; threshold:type limit,track by_src,count 2,seconds 9; sid:1;)");
+  Bench bench(
+      "alert udp any any -> any any (content:\"flood\"; threshold:type limit,track by_src,count "
+      "2,seconds 9; sid:1;)");
   CHECK(bench.datagram("flood") == Sids{1});
   CHECK(bench.datagram("flood") == Sids{1});
   CHECK(bench.datagram("flood").empty());
@@ -270,7 +293,8 @@ TEST_CASE("thresholds count per host") {
 TEST_CASE("header fields") {
   Bench bench(
       "alert udp any any -> any 53 (dsize:>3; sid:1;)\nalert udp any any -> any !53 (sid:2;)\n"
-      "alert udp any any -> any any (ttl:64; udp.hdr; content:\"|00 35|\"; offset:2; depth:2; sid:3;)\n"
+      "alert udp any any -> any any (ttl:64; udp.hdr; content:\"|00 35|\"; offset:2; depth:2; "
+      "sid:3;)\n"
       "alert ip any any -> any any (ip_proto:17; sid:4;)");
   CHECK(bench.datagram("abcd") == Sids{1, 3, 4});
   CHECK(bench.datagram("abc", 99) == Sids{2, 4});
@@ -278,7 +302,8 @@ TEST_CASE("header fields") {
 
 TEST_CASE("candidates beyond the limit are counted, not checked") {
   std::string rules;
-  for (int i = 1; i <= 20; ++i) rules += "alert udp any any -> any any (dsize:>0; sid:" + std::to_string(i) + ";)\n";
+  for (int i = 1; i <= 20; ++i)
+    rules += "alert udp any any -> any any (dsize:>0; sid:" + std::to_string(i) + ";)\n";
   Bench bench(rules, {.candidates_max = 5});
   CHECK(bench.datagram("x").size() == 5);
   CHECK(bench.inspector.counters().candidate_limit == 1);
@@ -286,7 +311,8 @@ TEST_CASE("candidates beyond the limit are counted, not checked") {
 
 TEST_CASE("reports of one packet end at their limit") {
   std::string rules;
-  for (int i = 1; i <= 20; ++i) rules += "alert udp any any -> any any (dsize:>0; sid:" + std::to_string(i) + ";)\n";
+  for (int i = 1; i <= 20; ++i)
+    rules += "alert udp any any -> any any (dsize:>0; sid:" + std::to_string(i) + ";)\n";
   Bench bench(rules);
   CHECK(bench.datagram("x").size() == findings_per_packet_max);
 }
@@ -305,7 +331,8 @@ class Random {
     return s;
   }
   std::string content() {
-    std::string s = "content:" + std::string(below(6) == 0 ? "!" : "") + "\"" + text(1 + below(6)) + "\"; ";
+    std::string s =
+        "content:" + std::string(below(6) == 0 ? "!" : "") + "\"" + text(1 + below(6)) + "\"; ";
     if (below(3) == 0) s += "nocase; ";
     const auto modifier = below(8);
     if (modifier == 0) s += "offset:" + std::to_string(below(6)) + "; ";
@@ -316,7 +343,8 @@ class Random {
     if (modifier == 5) s += "endswith; ";
     return s;
   }
-  std::string rules(const std::vector<std::string>& buffers, const std::string& header, std::size_t count) {
+  std::string rules(const std::vector<std::string>& buffers, const std::string& header,
+                    std::size_t count) {
     std::string all;
     for (std::size_t i = 1; i <= count; ++i) {
       all += header + "(";
@@ -353,7 +381,8 @@ TEST_CASE("preselection loses no match: datagrams") {
     for (int i = 0; i < 10; ++i) {
       const std::string payload = random.text(1 + random.below(60));
       INFO("seed " << seed << "\n" << text << payload);
-      CHECK(bench.datagram(payload) == twin(*rules, [&](const TestList&) { return as_bytes(payload); }));
+      CHECK(bench.datagram(payload) ==
+            twin(*rules, [&](const TestList&) { return as_bytes(payload); }));
     }
   }
 }
@@ -364,9 +393,10 @@ TEST_CASE("preselection loses no match: transactions at every split") {
                                                {Buffer::http_request_body, "http.request_body; "}};
   for (std::uint32_t seed = 1; seed <= 60; ++seed) {
     Random random(seed);
-    const std::string text = random.rules({names.at(Buffer::http_uri), names.at(Buffer::http_user_agent),
-                                           names.at(Buffer::http_request_body)},
-                                          "alert http any any -> any any ", 14);
+    const std::string text =
+        random.rules({names.at(Buffer::http_uri), names.at(Buffer::http_user_agent),
+                      names.at(Buffer::http_request_body)},
+                     "alert http any any -> any any ", 14);
     Bench bench(text);
     std::map<Buffer, std::string> values;
     for (const auto& [buffer, name] : names) values[buffer] = random.text(1 + random.below(50));
@@ -384,7 +414,9 @@ TEST_CASE("preselection loses no match: transactions at every split") {
     }
     const auto rules = rules_of(text);
     INFO("seed " << seed << "\n" << text << body);
-    CHECK(seen == twin(*rules, [&](const TestList& list) { return as_bytes(values.at(list.buffer.to_server)); }));
+    CHECK(seen == twin(*rules, [&](const TestList& list) {
+            return as_bytes(values.at(list.buffer.to_server));
+          }));
   }
 }
 

@@ -147,7 +147,7 @@ Inspector::Impl::Answer Inspector::Impl::check_other_list(const TestList& list,
   if (list.buffer.kind == BufferKind::payload) {
     buffer.bytes = view.packet->payload();
     if (view.tuple.proto == IpProto::tcp) {
-      const StreamState& stream = state_of(flow).stream[static_cast<std::size_t>(view.direction)];
+      const StreamMemory& stream = state_of(flow).stream[static_cast<std::size_t>(view.direction)];
       buffer = {as_bytes(stream.window), stream.end - stream.window.size()};
     }
   }

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RuleSetBuilder builder;
   builder.add_text("fuzz.rules", {reinterpret_cast<const char*>(data), size});
   for (const auto& diagnostics : builder.diagnostics()) {
-    if (diagnostics.render(menshen::Lang::en).empty() != diagnostics.all().empty()) __builtin_trap();
+    if (diagnostics.render(menshen::Lang::en).empty() != diagnostics.all().empty())
+      __builtin_trap();
   }
   static_cast<void>(std::move(builder).build());
   return 0;

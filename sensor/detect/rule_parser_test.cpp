@@ -23,7 +23,8 @@ Rule parsed(std::string_view text) {
 
 Diagnostic refused(std::string_view text) {
   Diagnostics diagnostics("t.rules", std::string(text));
-  for (const auto& one : split_rules(text)) static_cast<void>(parse_rule(one, context, diagnostics));
+  for (const auto& one : split_rules(text))
+    static_cast<void>(parse_rule(one, context, diagnostics));
   INFO(text);
   REQUIRE(diagnostics.errors() == 1);
   return diagnostics.all().front();
@@ -68,8 +69,10 @@ TEST_CASE("patterns: hexadecimal, escapes, case") {
 }
 
 TEST_CASE("sticky buffers, and the old spelling, lead to the same lists") {
-  const Rule now = parsed(with(R"(http.uri; content:"/a"; http.method; content:"GET"; http.uri; content:"b";)"));
-  const Rule old = parsed(with(R"(content:"/a"; http_uri; content:"GET"; http_method; content:"b"; http_uri;)"));
+  const Rule now =
+      parsed(with(R"(http.uri; content:"/a"; http.method; content:"GET"; http.uri; content:"b";)"));
+  const Rule old =
+      parsed(with(R"(content:"/a"; http_uri; content:"GET"; http_method; content:"b"; http_uri;)"));
   for (const Rule* rule : {&now, &old}) {
     REQUIRE(rule->lists.size() == 2);
     CHECK(rule->lists[0].buffer.to_server == Buffer::http_uri);
@@ -82,7 +85,8 @@ TEST_CASE("sticky buffers, and the old spelling, lead to the same lists") {
 }
 
 TEST_CASE("a second dns.query may be another question") {
-  CHECK(parsed("alert dns any any -> any any (dns.query; content:\"a\"; dns.query; content:\"b\"; sid:1;)")
+  CHECK(parsed("alert dns any any -> any any (dns.query; content:\"a\"; dns.query; content:\"b\"; "
+               "sid:1;)")
             .lists.size() == 2);
 }
 
@@ -94,7 +98,8 @@ TEST_CASE("what kind a rule is") {
   CHECK(parsed(with("content:\"a\";")).kind == RuleKind::stream);
   CHECK(parsed(with("content:\"a\"; depth:5;")).kind == RuleKind::packet_stream);
   CHECK(parsed(with("content:\"a\"; dsize:5;")).kind == RuleKind::packet);
-  CHECK(parsed("alert tcp-pkt any any -> any any (content:\"a\"; sid:1;)").kind == RuleKind::packet);
+  CHECK(parsed("alert tcp-pkt any any -> any any (content:\"a\"; sid:1;)").kind ==
+        RuleKind::packet);
   CHECK(parsed("alert udp any any -> any any (content:\"a\"; sid:1;)").kind == RuleKind::packet);
   CHECK(parsed("alert tls any any -> any any (sid:1;)").kind == RuleKind::app_only);
 }
@@ -102,8 +107,11 @@ TEST_CASE("what kind a rule is") {
 TEST_CASE("every refusal has its place and names its keyword") {
   const auto place = [](std::string_view text) { return refused(text).range.begin; };
   CHECK(place("alert tcp any any -> any any (msg:\"x\"; nonsense:1; sid:1;)") == Position{1, 40});
-  CHECK(refused("alert tcp any any -> any any (nonsense; sid:1;)").text.en.find("nonsense") != std::string::npos);
-  CHECK(place("# c\n\nalert tcp any any -> any any ( \\\n  content:\"x\"; \\\n  depth:zz; sid:1;)") == Position{5, 3});
+  CHECK(refused("alert tcp any any -> any any (nonsense; sid:1;)").text.en.find("nonsense") !=
+        std::string::npos);
+  CHECK(
+      place("# c\n\nalert tcp any any -> any any ( \\\n  content:\"x\"; \\\n  depth:zz; sid:1;)") ==
+      Position{5, 3});
   CHECK(refused("alert smtp any any -> any any (sid:1;)").code == "unknown-protocol");
   CHECK(place("alert smtp any any -> any any (sid:1;)") == Position{1, 7});
   CHECK(refused("alert tcp $NOPE any -> any any (sid:1;)").code == "rule-address");
@@ -113,16 +121,42 @@ TEST_CASE("every refusal has its place and names its keyword") {
 }
 
 TEST_CASE("contradictions and wrong values are refused") {
-  for (const char* options :
-       {"content:\"ab\"; depth:1;", "content:\"ab\"; within:1;", "nocase;", "content:abc;", "content:\"\";",
-        "content:\"|4|\";", "content:\"|4g|\";", "content:\"|41\";", "content:\"a\"; offset:1; distance:1;",
-        "pcre:\"/(/\";", "pcre:\"/a/k\";", "pcre:\"a\";", "bsize:9<>3;", "dsize:99999;", "flow:to_server,to_client;",
-        "flow:established,not_established;", "flow:sideways;", "threshold:type limit, track by_src, count 1;",
-        "flowbits:set;", "byte_test:1,>,x,0;", "byte_test:9,>,1,0;", "content:\"a\"; distance:nothing;",
-        "http.uri; http.method; content:\"a\";", "http.uri;", "content:\"a\"; http.uri; nocase; dotprefix;",
-        "base64_data; content:\"a\";", "dotprefix;", "http.method; content:\"a\"; http.stat_code; content:\"2\";",
-        "isdataat:x;", "urilen:;", "flags:Z;", "ttl:256;", "sid:0;", "requires: version >= 9.0.0;",
-        "requires: keyword nothing;", "noalert:1;"}) {
+  for (const char* options : {"content:\"ab\"; depth:1;",
+                              "content:\"ab\"; within:1;",
+                              "nocase;",
+                              "content:abc;",
+                              "content:\"\";",
+                              "content:\"|4|\";",
+                              "content:\"|4g|\";",
+                              "content:\"|41\";",
+                              "content:\"a\"; offset:1; distance:1;",
+                              "pcre:\"/(/\";",
+                              "pcre:\"/a/k\";",
+                              "pcre:\"a\";",
+                              "bsize:9<>3;",
+                              "dsize:99999;",
+                              "flow:to_server,to_client;",
+                              "flow:established,not_established;",
+                              "flow:sideways;",
+                              "threshold:type limit, track by_src, count 1;",
+                              "flowbits:set;",
+                              "byte_test:1,>,x,0;",
+                              "byte_test:9,>,1,0;",
+                              "content:\"a\"; distance:nothing;",
+                              "http.uri; http.method; content:\"a\";",
+                              "http.uri;",
+                              "content:\"a\"; http.uri; nocase; dotprefix;",
+                              "base64_data; content:\"a\";",
+                              "dotprefix;",
+                              "http.method; content:\"a\"; http.stat_code; content:\"2\";",
+                              "isdataat:x;",
+                              "urilen:;",
+                              "flags:Z;",
+                              "ttl:256;",
+                              "sid:0;",
+                              "requires: version >= 9.0.0;",
+                              "requires: keyword nothing;",
+                              "noalert:1;"}) {
     static_cast<void>(refused(with(options)));
   }
 }
@@ -133,9 +167,10 @@ TEST_CASE("an option without its semicolon is pointed at") {
 
 TEST_CASE("loading goes on after a refused rule; duplicates are refused") {
   RuleSetBuilder builder;
-  builder.add_text("a.rules",
-                   "alert tcp any any -> any any (sid:1;)\nalert tcp any any -> any any (nope; sid:2;)\n"
-                   "alert udp any any -> any any (sid:3;)\nalert udp any any -> any any (sid:1;)\n");
+  builder.add_text(
+      "a.rules",
+      "alert tcp any any -> any any (sid:1;)\nalert tcp any any -> any any (nope; sid:2;)\n"
+      "alert udp any any -> any any (sid:3;)\nalert udp any any -> any any (sid:1;)\n");
   const auto rules = std::move(builder).build();
   REQUIRE(rules);
   CHECK(rules->summary().loaded == 2);
@@ -171,7 +206,8 @@ TEST_CASE("rules stand in order of action, then what sets flowbits, then priorit
 TEST_CASE("classification files") {
   Diagnostics diagnostics("classification.config", "");
   const auto classes = parse_classifications(
-      "# c\nconfig classification: odd,Odd things,2\n\nconfig classification: x,y,0\n", diagnostics);
+      "# c\nconfig classification: odd,Odd things,2\n\nconfig classification: x,y,0\n",
+      diagnostics);
   CHECK(classes.at("odd").category == "Odd things");
   CHECK(diagnostics.errors() == 1);
 }

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <set>
+#include <map>
 
 #include "base/file.hpp"
 #include "sensor/detect/compiled_rules.hpp"
@@ -31,8 +31,34 @@ struct RuleSetBuilder::State {
   RuleSetOptions options;
   ParseContext context;
   std::unique_ptr<CompiledRules> compiled = std::make_unique<CompiledRules>();
-  std::set<std::pair<std::uint32_t, std::uint32_t>> signatures;  // gid, sid
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> signatures;  // gid, sid: place
   Result<void> setup;
+
+  // A rule that is there already gives way to a later revision of itself only.
+  bool take(Rule rule, const RuleText& text, Diagnostics& diagnostics) {
+    auto& rules = compiled->rules;
+    const auto [known, fresh] =
+        signatures.try_emplace({rule.info.gid, rule.info.sid}, rules.size());
+    if (fresh) {
+      rule.order = static_cast<std::uint32_t>(rules.size());
+      rules.push_back(std::move(rule));
+      return true;
+    }
+    Rule& older = rules[known->second];
+    const auto id = fmt::format("{}:{}", rule.info.gid, rule.info.sid);
+    if (rule.info.rev <= older.info.rev) {
+      diagnostics.error(
+          "duplicate-rule", text.range(0, 1),
+          {fmt::format("规则 {} 重复", id), fmt::format("rule {} was loaded before", id)});
+      return false;
+    }
+    diagnostics.warning("replaced-rule", text.range(0, 1),
+                        {fmt::format("规则 {} 取代其旧版本", id),
+                         fmt::format("rule {} replaces its older revision", id)});
+    rule.order = older.order;
+    older = std::move(rule);
+    return true;
+  }
 };
 
 RuleSetBuilder::RuleSetBuilder(RuleSetOptions options) : state_(std::make_unique<State>()) {
@@ -73,22 +99,11 @@ void RuleSetBuilder::add_text(std::string name, std::string_view text) {
   Diagnostics diagnostics(name, std::string(text));
   for (const RuleText& rule_text : split_rules(text)) {
     auto rule = parse_rule(rule_text, state_->context, diagnostics);
-    if (rule && !state_->signatures.insert({rule->info.gid, rule->info.sid}).second) {
-      const auto id = fmt::format("{}:{}", rule->info.gid, rule->info.sid);
-      diagnostics.error(
-          "duplicate-rule", rule_text.range(0, 1),
-          {fmt::format("规则 {} 重复", id), fmt::format("rule {} was loaded before", id)});
-      rule.reset();
-    }
-    if (!rule) {
+    if (rule) rule->info.file = name;
+    if (!rule || !state_->take(std::move(*rule), rule_text, diagnostics))
       ++compiled.summary.rejected;
-      continue;
-    }
-    rule->info.file = name;
-    rule->order = static_cast<std::uint32_t>(compiled.rules.size());
-    compiled.rules.push_back(std::move(*rule));
-    ++compiled.summary.loaded;
   }
+  compiled.summary.loaded = compiled.rules.size();
   compiled.diagnostics.push_back(std::move(diagnostics));
 }
 

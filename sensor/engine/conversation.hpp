@@ -18,7 +18,8 @@ class EventList final : public EventSink {
     std::uint32_t sid = 0;
   };
   void on_events(std::span<const Event> events) override {
-    for (const Event& event : events) entries.push_back({event, event.rule != nullptr ? event.rule->sid : 0});
+    for (const Event& event : events)
+      entries.push_back({event, event.rule != nullptr ? event.rule->sid : 0});
   }
   [[nodiscard]] std::multiset<std::uint32_t> alerts() const {
     std::multiset<std::uint32_t> sids;
@@ -66,7 +67,8 @@ class Conversation {
     builder.seq(own).flags(flags).window(65535);
     if (flags != "S") builder.ack(other);
     if (!bytes.empty()) builder.payload(bytes);
-    const bool counts = flags.find('S') != std::string_view::npos || flags.find('F') != std::string_view::npos;
+    const bool counts =
+        flags.find('S') != std::string_view::npos || flags.find('F') != std::string_view::npos;
     const testkit::Packet frame = builder.build();
     const auto batch = std::make_unique<PacketBatch>();
     PacketMeta& meta = batch->push();
@@ -85,9 +87,14 @@ class Conversation {
   WallTime time_ = 1'700'000'000'000'000'000;
 };
 
-inline Verdict send_datagram(Engine& engine, std::string_view payload, std::uint16_t port, WallTime time) {
-  const testkit::Packet frame =
-      testkit::packet().ethernet().ipv4("10.20.0.5", "10.30.0.53").udp(5555, port).payload(payload).build();
+inline Verdict send_datagram(Engine& engine, std::string_view payload, std::uint16_t port,
+                             WallTime time) {
+  const testkit::Packet frame = testkit::packet()
+                                    .ethernet()
+                                    .ipv4("10.20.0.5", "10.30.0.53")
+                                    .udp(5555, port)
+                                    .payload(payload)
+                                    .build();
   const auto batch = std::make_unique<PacketBatch>();
   PacketMeta& meta = batch->push();
   meta.data = frame.data();
@@ -118,13 +125,15 @@ inline std::string tls_client_hello(std::string_view name) {
   const auto be16 = [](std::size_t n) {
     return std::string{static_cast<char>(n >> 8U), static_cast<char>(n & 0xFFU)};
   };
-  const auto be24 = [&](std::size_t n) { return std::string(1, static_cast<char>(n >> 16U)) + be16(n & 0xFFFFU); };
+  const auto be24 = [&](std::size_t n) {
+    return std::string(1, static_cast<char>(n >> 16U)) + be16(n & 0xFFFFU);
+  };
   std::string entry = std::string(1, '\0') + be16(name.size()) + std::string(name);
   std::string list = be16(entry.size()) + entry;
   std::string extensions = be16(0) + be16(list.size()) + list;
   std::string body = std::string("\x03\x03", 2) + std::string(32, 'r') + std::string(1, '\0') +
-                     be16(2) + std::string("\xc0\x2f", 2) + std::string("\x01\x00", 2) + be16(extensions.size()) +
-                     extensions;
+                     be16(2) + std::string("\xc0\x2f", 2) + std::string("\x01\x00", 2) +
+                     be16(extensions.size()) + extensions;
   std::string handshake = std::string(1, '\x01') + be24(body.size()) + body;
   return std::string("\x16\x03\x01", 3) + be16(handshake.size()) + handshake;
 }
@@ -132,8 +141,10 @@ inline std::string tls_client_hello(std::string_view name) {
 // ServerHello that chooses `version`.
 inline std::string tls_server_hello(std::uint16_t version) {
   const std::string v{static_cast<char>(version >> 8U), static_cast<char>(version & 0xFFU)};
-  const std::string body = v + std::string(32, 's') + std::string(1, '\0') + std::string("\xc0\x2f\x00", 3);
-  const std::string handshake = std::string("\x02\x00\x00", 3) + static_cast<char>(body.size()) + body;
+  const std::string body =
+      v + std::string(32, 's') + std::string(1, '\0') + std::string("\xc0\x2f\x00", 3);
+  const std::string handshake =
+      std::string("\x02\x00\x00", 3) + static_cast<char>(body.size()) + body;
   return "\x16" + v + std::string(1, '\0') + static_cast<char>(handshake.size()) + handshake;
 }
 

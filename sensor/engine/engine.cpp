@@ -183,14 +183,17 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     proto.on_stream_data(flow, direction, bytes, packet);
   }
   void on_gap(Flow& flow, Direction direction, std::uint64_t length, PacketMeta& packet) override {
+    inspector.flush_stream(flow, direction, packet);
     inspector.on_stream_gap(flow, direction);
     proto.on_stream_gap(flow, direction, length, packet);
   }
   void on_close(Flow& flow, Direction direction, PacketMeta* packet) override {
     proto.on_stream_close(flow, direction, packet);
+    inspector.flush_stream(flow, direction, packet != nullptr ? *packet : *current);
   }
   void on_change(Flow& flow, Transaction& transaction, Direction direction,
                  PacketMeta& packet) override {
+    if (transaction.complete(direction)) inspector.flush_stream(flow, direction, packet);
     inspector.on_transaction(flow, transaction, direction, packet);
   }
   void on_end(Flow& flow, Transaction& transaction) override {
@@ -213,6 +216,9 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     current = &stand_in;
     inspector.begin(stand_in);
     stream.end(flow);
+    for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      inspector.flush_stream(flow, direction, stand_in);
+    }
     proto.on_close(flow);
     report(stand_in);
     current = nullptr;
