@@ -9,7 +9,7 @@ namespace {
 
 using Type = SettingType;
 
-constexpr std::int64_t retention_days_min = 183;  // six months: Cybersecurity Law, article 23
+constexpr std::int64_t retention_days_min = 184;  // six months (Cybersecurity Law, article 23), at the longest
 
 SettingDefinition path(std::string_view key, std::string_view fallback, Text help) {
   return {key, Type::path, fallback, 0, 0, {}, false, std::move(help)};
@@ -179,7 +179,7 @@ void add_audit(std::vector<SettingDefinition>& table) {
           integer("audit.checkpoint_seconds", "5", 1, 3600,
                   {"有新记录时签署检查点的周期（秒）",
                    "Seconds between signed checkpoints while records come in"}),
-          integer("audit.retention_days", "183", retention_days_min, 36500,
+          integer("audit.retention_days", "184", retention_days_min, 36500,
                   {"审计记录至少保存的天数；法定不少于六个月。当前版本不删除任何记录",
                    "Days that records are kept at least; by law six months or more. This version "
                    "deletes none"}),
