@@ -32,24 +32,26 @@ struct MetaField {
   LoadMeta::Key key;
   std::uint32_t kernel;
 };
-constexpr std::array<MetaField, 4> meta_fields{{{LoadMeta::Key::nfproto, NFT_META_NFPROTO},
+constexpr std::array<MetaField, 5> meta_fields{{{LoadMeta::Key::nfproto, NFT_META_NFPROTO},
                                                 {LoadMeta::Key::l4proto, NFT_META_L4PROTO},
                                                 {LoadMeta::Key::iifname, NFT_META_IIFNAME},
-                                                {LoadMeta::Key::oifname, NFT_META_OIFNAME}}};
+                                                {LoadMeta::Key::oifname, NFT_META_OIFNAME},
+                                                {LoadMeta::Key::mark, NFT_META_MARK}}};
 
 struct CtField {
   LoadCt::Key key;
   std::uint32_t kernel;
   bool original;
 };
-constexpr std::array<CtField, 8> ct_fields{{{LoadCt::Key::state, NFT_CT_STATE, false},
-                                            {LoadCt::Key::mark, NFT_CT_MARK, false},
-                                            {LoadCt::Key::original_src4, NFT_CT_SRC_IP, true},
-                                            {LoadCt::Key::original_dst4, NFT_CT_DST_IP, true},
-                                            {LoadCt::Key::original_src6, NFT_CT_SRC_IP6, true},
-                                            {LoadCt::Key::original_dst6, NFT_CT_DST_IP6, true},
-                                            {LoadCt::Key::original_protocol, NFT_CT_PROTOCOL, true},
-                                            {LoadCt::Key::original_dport, NFT_CT_PROTO_DST, true}}};
+constexpr std::array<CtField, 8> ct_fields{
+    {{LoadCt::Key::state, NFT_CT_STATE, false},
+     {LoadCt::Key::mark, NFT_CT_MARK, false},
+     {LoadCt::Key::original_src4, NFT_CT_SRC_IP, true},
+     {LoadCt::Key::original_dst4, NFT_CT_DST_IP, true},
+     {LoadCt::Key::original_src6, NFT_CT_SRC_IP6, true},
+     {LoadCt::Key::original_dst6, NFT_CT_DST_IP6, true},
+     {LoadCt::Key::original_protocol, NFT_CT_PROTOCOL, false},
+     {LoadCt::Key::original_dport, NFT_CT_PROTO_DST, true}}};
 
 std::uint32_t kernel_register(Slot slot) { return NFT_REG32_00 + slot; }
 
@@ -106,6 +108,12 @@ class Maker {
       if (field.original) u8(NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
     }
     u32(NFTNL_EXPR_CT_DREG, kernel_register(e.to));
+    return done();
+  }
+  ExpressionHandle operator()(const SetMark& e) {
+    start("meta");
+    u32(NFTNL_EXPR_META_KEY, NFT_META_MARK);
+    u32(NFTNL_EXPR_META_SREG, kernel_register(e.from));
     return done();
   }
   ExpressionHandle operator()(const SetCtMark& e) {
@@ -238,7 +246,10 @@ Read read_payload(const nftnl_expr* e) {
 }
 
 Read read_meta(const nftnl_expr* e) {
-  if (!has(e, NFTNL_EXPR_META_DREG)) return std::nullopt;
+  if (has(e, NFTNL_EXPR_META_SREG)) {
+    if (get(e, NFTNL_EXPR_META_KEY) != NFT_META_MARK) return std::nullopt;
+    return SetMark{slot_of(get(e, NFTNL_EXPR_META_SREG))};
+  }
   for (const MetaField& field : meta_fields) {
     if (field.kernel == get(e, NFTNL_EXPR_META_KEY))
       return LoadMeta{field.key, slot_of(get(e, NFTNL_EXPR_META_DREG))};

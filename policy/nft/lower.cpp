@@ -24,11 +24,11 @@ enum class Code : std::uint32_t {
   inspect_logged = 6,
 };
 
-// Registers by use. A key of three ids fills 0..2; an address is looked up from 4 (IPv6: 4..7).
+// Registers by use. A key of three ids fills 0..2; an address is looked up from 4 (IPv6: 4..7). What a map
+// gives goes through the packet's mark into its place.
 constexpr Slot key_slot = 0;
 constexpr Slot interface_slot = 1;  // behind the domain's id: the key (id . interface)
 constexpr Slot address_slot = 4;
-constexpr Slot port_slot = 4;
 constexpr Slot value_slot = 8;
 
 constexpr std::uint8_t nfproto_ipv4 = 2;
@@ -138,8 +138,14 @@ class Lowering {
   void flows();
   void attachments();
   void chains();
-  void attachment_chain(std::string name, bool source, std::string_view next,
-                        std::string_view wrong, std::string_view unknown);
+  struct AttachmentEnd {
+    bool source;
+    std::string chain;
+    std::string next;
+    std::string wrong;
+    std::string unknown;
+  };
+  void attachment_chains(const AttachmentEnd& end);
   void decide_chain(std::string name, bool tcp, bool udp, bool icmp);
   Rule decide_rule(unsigned shape, bool v6, std::string_view ports, bool icmp) const;
   void verdict_chains();
@@ -231,66 +237,69 @@ void Lowering::sets() {
 }
 
 // One end of the packet against its interface: the domain's own, or any unclaimed one for a domain
-// without interfaces.
-void Lowering::attachment_chain(std::string name, bool source, std::string_view next,
-                                std::string_view wrong, std::string_view unknown) {
-  const auto interface = source ? LoadMeta::Key::iifname : LoadMeta::Key::oifname;
-  std::vector<Rule> rules;
-  const auto domain = [&](bool v6) -> Expressions {
-    return {LoadMeta{LoadMeta::Key::nfproto, key_slot},
-            Compare{true, key_slot, {v6 ? nfproto_ipv6 : nfproto_ipv4}},
-            LoadAddress{v6, source, address_slot},
-            Lookup{v6 ? "net6" : "net4", address_slot, DataType::id, key_slot, false}};
-  };
-  const auto rule = [&](bool v6, const Expressions& rest, std::string_view target) {
-    Rule out{domain(v6)};
-    out.expressions.insert(out.expressions.end(), rest.begin(), rest.end());
-    out.expressions.push_back(go(std::string(target)));
-    rules.push_back(std::move(out));
-  };
+// without interfaces. The packet's mark carries the domain from the first chain to the second.
+void Lowering::attachment_chains(const AttachmentEnd& end) {
+  const std::string check = end.chain + "_attached";
+  std::vector<Rule> find;
   for (const bool v6 : {false, true}) {
-    rule(v6,
-         {LoadMeta{interface, interface_slot},
-          Lookup{"attached", key_slot, DataType::none, 0, false}},
-         next);
+    find.push_back({{LoadMeta{LoadMeta::Key::nfproto, key_slot},
+                     Compare{true, key_slot, {v6 ? nfproto_ipv6 : nfproto_ipv4}},
+                     LoadAddress{v6, end.source, address_slot},
+                     Lookup{v6 ? "net6" : "net4", address_slot, DataType::id, value_slot, false},
+                     SetMark{value_slot}, go(check)}});
   }
+  find.push_back({{go(end.unknown)}});
+  chain(end.chain, std::move(find), end.source ? Hook::forward : Hook::none);
+
+  const LoadMeta interface {
+    end.source ? LoadMeta::Key::iifname : LoadMeta::Key::oifname, interface_slot
+  };
+  const LoadMeta domain{LoadMeta::Key::mark, key_slot};
+  std::vector<Rule> rules;
+  rules.push_back(
+      {{domain, interface, Lookup{"attached", key_slot, DataType::none, 0, false}, go(end.next)}});
   if (roaming_) {
-    for (const bool v6 : {false, true}) {
-      rule(v6,
-           {Lookup{"roaming", key_slot, DataType::none, 0, false},
-            LoadMeta{interface, interface_slot},
-            Lookup{"interfaces", interface_slot, DataType::none, 0, true}},
-           next);
-    }
+    rules.push_back(
+        {{domain, Lookup{"roaming", key_slot, DataType::none, 0, false}, interface,
+          Lookup{"interfaces", interface_slot, DataType::none, 0, true}, go(end.next)}});
   }
-  for (const bool v6 : {false, true}) rule(v6, {}, wrong);
-  rules.push_back({{go(std::string(unknown))}});
-  chain(std::move(name), std::move(rules), source ? Hook::forward : Hook::none);
+  rules.push_back({{go(end.wrong)}});
+  chain(check, std::move(rules));
 }
 
 // Decides on the connection, not the packet: replies and ICMP errors share the opener's decision.
 Rule Lowering::decide_rule(unsigned shape, bool v6, std::string_view ports, bool icmp) const {
   Rule rule;
   Expressions& e = rule.expressions;
-  const std::string net = v6 ? "net6" : "net4";
-  const auto end = [&](bool wide, LoadCt::Key key, Slot slot) {
-    // A wide end is looked up all the same: the family decides which of the two rules goes on.
-    e.emplace_back(LoadCt{key, address_slot});
-    e.emplace_back(Lookup{net, address_slot, DataType::id, slot, false});
-    if (wide) e.emplace_back(SetValue{domain_any, slot});
+  const auto keep = [&](Slot slot) {
+    e.emplace_back(SetMark{value_slot});
+    e.emplace_back(LoadMeta{LoadMeta::Key::mark, slot});
   };
-  end((shape & 4U) != 0, v6 ? LoadCt::Key::original_src6 : LoadCt::Key::original_src4, 0);
-  end((shape & 2U) != 0, v6 ? LoadCt::Key::original_dst6 : LoadCt::Key::original_dst4, 1);
+  const auto constant = [&](std::uint32_t value, Slot slot) {
+    e.emplace_back(SetValue{value, value_slot});
+    keep(slot);
+  };
+  const auto looked_up = [&](LoadCt::Key key, std::string_view set, Slot slot) {
+    e.emplace_back(LoadCt{key, address_slot});
+    e.emplace_back(Lookup{std::string(set), address_slot, DataType::id, value_slot, false});
+    keep(slot);
+  };
+  const std::string_view net = v6 ? "net6" : "net4";
+  // A wide end is looked up all the same: the family decides which of the two rules goes on.
+  looked_up(v6 ? LoadCt::Key::original_src6 : LoadCt::Key::original_src4, net, 0);
+  if ((shape & 4U) != 0) constant(domain_any, 0);
+  looked_up(v6 ? LoadCt::Key::original_dst6 : LoadCt::Key::original_dst4, net, 1);
+  if ((shape & 2U) != 0) constant(domain_any, 1);
   if ((shape & 1U) != 0) {
-    e.emplace_back(SetValue{class_any, 2});
+    constant(class_any, 2);
   } else if (icmp) {
-    e.emplace_back(SetValue{class_icmp, 2});
+    constant(class_icmp, 2);
   } else {
-    e.emplace_back(LoadCt{LoadCt::Key::original_dport, port_slot});
-    e.emplace_back(Lookup{std::string(ports), port_slot, DataType::id, 2, false});
+    looked_up(LoadCt::Key::original_dport, ports, 2);
   }
   e.emplace_back(Lookup{"flows", key_slot, DataType::id, value_slot, false});
-  e.emplace_back(Lookup{"decisions", value_slot, DataType::verdict, 0, false});
+  keep(key_slot);
+  e.emplace_back(Lookup{"decisions", key_slot, DataType::verdict, 0, false});
   return rule;
 }
 
@@ -343,7 +352,7 @@ void Lowering::verdict_chains() {
 }
 
 void Lowering::chains() {
-  attachment_chain("forward", true, "track", "spoofed", "unknown_source");
+  attachment_chains({true, "forward", "track", "spoofed", "unknown_source"});
   chain("track", {{{LoadCt{LoadCt::Key::state, key_slot},
                     Lookup{"states", key_slot, DataType::verdict, 0, false}}},
                   {{go("invalid")}}});
@@ -358,7 +367,7 @@ void Lowering::chains() {
              go("known")}};
   };
   chain("related", {error(1), error(58), {{go("egress")}}});
-  attachment_chain("egress", false, "decide", "misrouted", "unknown_destination");
+  attachment_chains({false, "egress", "decide", "misrouted", "unknown_destination"});
   chain("decide", {{{LoadCt{LoadCt::Key::original_protocol, key_slot},
                      Lookup{"protocols", key_slot, DataType::verdict, 0, false}}},
                    {{go("decide_other")}}});

@@ -43,7 +43,8 @@ struct Request {
   }
 };
 
-Result<void> ask(int fd, const Request& request) {
+// refusal: what EPERM means here.
+Result<void> ask(int fd, const Request& request, ErrorCode refusal) {
   const Text what{"无法绑定 NFLOG 组", "cannot bind the NFLOG group"};
   if (::send(fd, request.bytes.data(), request.message->nlmsg_len, 0) < 0) return fail_errno(what);
   std::array<char, 8192> buffer{};
@@ -62,13 +63,11 @@ Result<void> ask(int fd, const Request& request) {
     nlmsgerr error{};
     std::memcpy(&error, mnl_nlmsg_get_payload(answer), sizeof(error));
     if (error.error == 0) return {};
-    if (error.error == -EBUSY)
-      return fail(ErrorCode::exists,
-                  {"NFLOG 组已被其他程序占用", "another program holds the NFLOG group"});
-    if (error.error == -EPERM)
-      return fail(ErrorCode::denied,
-                  {"读取 NFLOG 需要 CAP_NET_ADMIN 权限", "reading NFLOG needs CAP_NET_ADMIN"});
-    return fail_errno(what, -error.error);
+    if (error.error != -EPERM && error.error != -EBUSY) return fail_errno(what, -error.error);
+    if (refusal == ErrorCode::exists)
+      return fail(refusal, {"NFLOG 组已被其他程序占用", "another program holds the NFLOG group"});
+    return fail(refusal,
+                {"读取 NFLOG 需要 CAP_NET_ADMIN 权限", "reading NFLOG needs CAP_NET_ADMIN"});
   }
 }
 
@@ -163,12 +162,18 @@ Result<NflogReader> NflogReader::open(std::uint16_t group, std::uint32_t snap_by
   const int bytes = static_cast<int>(socket_bytes);
   static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)));
 
-  Request bind(group, 1);
-  nfulnl_msg_config_cmd command{NFULNL_CFG_CMD_BIND};
-  mnl_attr_put(bind.message, NFULA_CFG_CMD, sizeof(command), &command);
-  MENSHEN_CHECK(ask(fd.get(), bind));
+  // A no-op that needs the same right, since the kernel answers EPERM for a group in other hands, too.
+  Request permitted(0, 1);
+  nfulnl_msg_config_cmd command{NFULNL_CFG_CMD_PF_BIND};
+  mnl_attr_put(permitted.message, NFULA_CFG_CMD, sizeof(command), &command);
+  MENSHEN_CHECK(ask(fd.get(), permitted, ErrorCode::denied));
 
-  Request configure(group, 2);
+  Request bind(group, 2);
+  command.command = NFULNL_CFG_CMD_BIND;
+  mnl_attr_put(bind.message, NFULA_CFG_CMD, sizeof(command), &command);
+  MENSHEN_CHECK(ask(fd.get(), bind, ErrorCode::exists));
+
+  Request configure(group, 3);
   nfulnl_msg_config_mode mode{};
   mode.copy_mode = NFULNL_COPY_PACKET;
   mode.copy_range = htonl(snap_bytes);
@@ -177,7 +182,7 @@ Result<NflogReader> NflogReader::open(std::uint16_t group, std::uint32_t snap_by
   // Every packet at once: the ruleset limits the rate, and an auditor wants to see it now.
   mnl_attr_put_u32(configure.message, NFULA_CFG_QTHRESH, htonl(1));
   mnl_attr_put_u32(configure.message, NFULA_CFG_TIMEOUT, htonl(flush_centiseconds));
-  MENSHEN_CHECK(ask(fd.get(), configure));
+  MENSHEN_CHECK(ask(fd.get(), configure, ErrorCode::denied));
   return NflogReader(std::move(fd));
 }
 

@@ -106,6 +106,8 @@ std::string_view name_of(LoadMeta::Key key) {
       return "iifname";
     case LoadMeta::Key::oifname:
       return "oifname";
+    case LoadMeta::Key::mark:
+      return "mark";
   }
   return "?";
 }
@@ -148,6 +150,7 @@ std::string expression_text(const Expression& expression) {
           },
           [](const LoadMeta& e) { return fmt::format("r{} = {}", e.to, name_of(e.key)); },
           [](const LoadCt& e) { return fmt::format("r{} = {}", e.to, name_of(e.key)); },
+          [](const SetMark& e) { return fmt::format("mark set r{}", e.from); },
           [](const SetCtMark& e) { return fmt::format("ct mark set r{}", e.from); },
           [](const SetValue& e) { return fmt::format("r{} = {:#x}", e.to, e.value); },
           [](const Compare& e) {

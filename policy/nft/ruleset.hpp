@@ -90,7 +90,7 @@ struct LoadAddress {
   bool operator==(const LoadAddress&) const = default;
 };
 struct LoadMeta {
-  enum class Key : std::uint8_t { nfproto, l4proto, iifname, oifname };
+  enum class Key : std::uint8_t { nfproto, l4proto, iifname, oifname, mark };
   Key key{};
   Slot to = 0;
   bool operator==(const LoadMeta&) const = default;
@@ -110,6 +110,12 @@ struct LoadCt {
   Key key{};
   Slot to = 0;
   bool operator==(const LoadCt&) const = default;
+};
+// The packet's own mark: the ruleset's scratch cell. nft (1.0.6) aborts when it lists a rule that uses a
+// looked-up value as a key, unless the value came through something it knows.
+struct SetMark {
+  Slot from = 0;
+  bool operator==(const SetMark&) const = default;
 };
 struct SetCtMark {
   Slot from = 0;
@@ -164,8 +170,8 @@ struct Foreign {
   bool operator==(const Foreign&) const = default;
 };
 
-using Expression = std::variant<LoadAddress, LoadMeta, LoadCt, SetCtMark, SetValue, Compare, Lookup,
-                                Count, Limit, Log, Queue, Verdict, Foreign>;
+using Expression = std::variant<LoadAddress, LoadMeta, LoadCt, SetMark, SetCtMark, SetValue,
+                                Compare, Lookup, Count, Limit, Log, Queue, Verdict, Foreign>;
 
 struct Rule {
   std::vector<Expression> expressions;

@@ -1,0 +1,18 @@
+#!/bin/sh
+# The tests of the ruleset in a real kernel. Exit status 77: skipped.
+set -eu
+tests=$1
+
+skip() {
+  echo "skipped: $1"
+  [ "${CI:-}" = true ] && exit 1
+  exit 77
+}
+
+[ "$(id -u)" = 0 ] || skip "needs root for network namespaces"
+for tool in ip nft ping; do
+  command -v "$tool" >/dev/null || skip "needs $tool"
+done
+ip netns add "menshen-try-$$" 2>/dev/null || skip "this machine allows no network namespaces"
+ip netns del "menshen-try-$$"
+exec "$tests" "[.netns]"
