@@ -10,8 +10,8 @@
 //   u8 0x03, u8 version, u64 id, then English text to the end
 // control   either way: JSON, begins with '{'
 //   {"op": "status"}      -> {"ok": true, "records", "checkpoints", "size_bytes",
-//   "disk_free_bytes", "profile",
-//                             "origin", "fingerprint", "healthy", "last_checkpoint": note or null,
+//                             "disk_free_bytes", "profile", "origin", "fingerprint", "healthy",
+//                             "last_checkpoint": {"number", "size", "time", "head"} or null,
 //                             "connections", "accepted", "duplicates", "conflicts", "refused"}
 //   {"op": "checkpoint"}  -> {"ok": true, "checkpoint": note}
 //   {"op": "attest", "name", "digest" (hex), "bytes", "subject"} -> {"ok": true, "evidence": {...}}

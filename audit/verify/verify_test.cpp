@@ -325,7 +325,7 @@ TEST_CASE("each kind of forgery is found, with its place") {
     std::ofstream(sample.paths.checkpoints_log) << log.substr(0, log.size() - 10);
     const auto report = sample.report();
     CHECK(report.intact);
-    CHECK(report.warnings.size() == 2);
+    CHECK(report.warnings.size() == 3);  // note 4 lacks, half of it is there, no fingerprint
   }
   SECTION("a trigger removed") {
     sqlite3* db = nullptr;
@@ -386,7 +386,7 @@ TEST_CASE("bit flips anywhere in the database are found or mean nothing") {
   const unsigned seed = Catch::rngSeed() != 0 ? Catch::rngSeed() : 20'261'123;
   std::mt19937_64 random(seed);
   int meaningless = 0;
-  constexpr int flips = 3'000;
+  constexpr int flips = 1'000;
   for (int i = 0; i < flips; ++i) {
     const std::size_t at = random() % original.size();
     const unsigned bit = random() % 8;
