@@ -140,7 +140,7 @@ std::string to_json(const Assessment& a) {
   out["checks"] = json::array();
   for (const CheckResult& r : a.checks) out["checks"].push_back(check(r));
   out["facts"] = facts(a.facts);
-  return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  return out.dump(1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace menshen::compliance

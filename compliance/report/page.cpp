@@ -352,11 +352,9 @@ void Page::verification() {
                          "Evidence and compare "
                          "the digests or the content."));
   put("</ol>\n");
-  if (!options_.verify_commands.empty()) {
-    put("<pre>");
-    for (const std::string& command : options_.verify_commands) put("{}\n", escape_html(command));
-    put("</pre>\n");
-  }
+  put("<pre>menshen comply verify-page {} --fingerprint {}\n", file, t("公钥指纹", "FINGERPRINT"));
+  for (const std::string& command : options_.verify_commands) put("{}\n", escape_html(command));
+  put("</pre>\n");
   put("</section>\n");
 }
 
