@@ -9,7 +9,8 @@ namespace {
 
 using Type = SettingType;
 
-constexpr std::int64_t retention_days_min = 184;  // six months (Cybersecurity Law, article 23), at the longest
+constexpr std::int64_t retention_days_min =
+    184;  // six months (Cybersecurity Law, article 23), at the longest
 
 SettingDefinition path(std::string_view key, std::string_view fallback, Text help) {
   return {key, Type::path, fallback, 0, 0, {}, false, std::move(help)};
