@@ -18,6 +18,7 @@ struct CommandLine {
   std::string settings_file{default_settings_file};
   std::optional<Lang> lang;
   bool check = false;
+  bool once = false;
 };
 
 // Its exit code where the command line itself ends the program (--help, --version, a mistake).
@@ -36,6 +37,9 @@ std::optional<int> parse_command_line(int argc, char** argv, const DaemonInfo& i
       ->check(CLI::IsMember({"zh", "en"}));
   app.add_flag("--check", line.check,
                text("仅检查配置文件后退出", "Only check the settings file, then exit"));
+  if (!info.once_flag.empty()) {
+    app.add_flag(std::string(info.once_flag), line.once, info.once_help.in(lang));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

@@ -15,6 +15,10 @@ namespace menshen::apps {
 struct DaemonInfo {
   std::string_view name;  // "menshen-sensord"
   Text purpose;           // one sentence for --help
+  // A further option that does one thing instead of running; no option: empty flag.
+  std::string_view once_flag = {};
+  Text once_help = {};
+  std::function<Result<void>()> once = {};
 };
 
 struct Daemon {

@@ -104,6 +104,11 @@ Result<void> run(Daemon& daemon) {
   return audit->flush(audit_flush);
 }
 
+Result<void> remove_ruleset() {
+  const auto kernel = MENSHEN_TRY(policy::nft::NftKernel::open());
+  return kernel->remove("menshen");
+}
+
 }  // namespace
 }  // namespace menshen::apps
 
@@ -113,7 +118,11 @@ int main(int argc, char** argv) {
       {"menshen-policyd",
        {"门神策略守护进程：将策略下发至内核并持续核对，读取隔离阻断日志",
         "The policy daemon of Menshen: puts the policy into the kernel, keeps checking it there, "
-        "and reads "
-        "the log of what it dropped"}},
+        "and reads the log of what it dropped"},
+       "--remove-ruleset",
+       {"移除内核规则集后退出（卸载时使用，此后转发不受限制）",
+        "Remove the ruleset from the kernel and exit (for removing the package: forwarding is free "
+        "afterwards)"},
+       menshen::apps::remove_ruleset},
       menshen::apps::run);
 }

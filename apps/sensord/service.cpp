@@ -97,7 +97,7 @@ void log_rules(const LoadedRules& rules) {
                               fmt::format("rule not loaded, {}: {}", place, each.text.en)});
     }
   }
-  log(summary.rejected == 0 ? LogLevel::info : LogLevel::warning,
+  log(summary.rejected == 0 && summary.loaded != 0 ? LogLevel::info : LogLevel::warning,
       {fmt::format("检测规则：加载 {} 条，未加载 {} 条", summary.loaded, summary.rejected),
        fmt::format("detection rules: {} loaded, {} rejected", summary.loaded, summary.rejected)});
 }
