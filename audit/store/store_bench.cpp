@@ -1,5 +1,6 @@
 // What protection costs: the same rows into the store, and into a bare SQLite table at the same
 // batch size and the same durability.
+#define CATCH_CONFIG_ENABLE_BENCHMARKING
 #include <catch2/catch.hpp>
 
 #include "audit/store/schema.hpp"
