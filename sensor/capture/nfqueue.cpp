@@ -17,6 +17,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "base/file.hpp"
 #include "base/handle.hpp"
@@ -104,6 +105,14 @@ class NfqueuePort final : public PacketPort {
     if (socket_ == nullptr || mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
       return fail_errno(trying);
     }
+    // Kept open: a sandbox may close the way to it later.
+    statistics_.reset(::open("/proc/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC));
+    // The kernel answers a second owner like one without the capability.
+    if (kernel_line()) {
+      return fail(ErrorCode::exists,
+                  {fmt::format("NFQUEUE 队列 {} 已被其他程序占用", options_.queue),
+                   fmt::format("another program holds NFQUEUE {}", options_.queue)});
+    }
     auto configured = configure();
     if (!configured) return fail_while(trying, configured.error());
     const std::size_t bytes = slot_bytes * batch_packets_max;
@@ -111,8 +120,6 @@ class NfqueuePort final : public PacketPort {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return fail_errno(trying);
     slots_ = {static_cast<std::byte*>(memory), Unmap{bytes}};
-    // Kept open: a sandbox may close the way to it later.
-    statistics_.reset(::open("/proc/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC));
     if (options_.resets) resetter_ = TcpResetter::open();
     return {};
   }
@@ -169,7 +176,10 @@ class NfqueuePort final : public PacketPort {
 
   PortCounters counters() const override {
     PortCounters counters = counters_;
-    read_losses(counters);
+    if (const auto line = kernel_line()) {
+      counters.lost_queue = (*line)[5];
+      counters.lost_socket = (*line)[6];
+    }
     return counters;
   }
   int fd() const noexcept override { return mnl_socket_get_fd(socket_.get()); }
@@ -225,8 +235,13 @@ class NfqueuePort final : public PacketPort {
     const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
     int left = static_cast<int>(got);
     if (!mnl_nlmsg_ok(header, left) || header->nlmsg_type != NLMSG_ERROR) return unreadable();
-    const int error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
+    const int error = error_of(header);
     return error == 0 ? Result<void>{} : refused(error);
+  }
+
+  static int error_of(const nlmsghdr* header) noexcept {
+    if (mnl_nlmsg_get_payload_len(header) < sizeof(nlmsgerr)) return EPROTO;
+    return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
   }
 
   static tl::unexpected<Error> refused(int error) {
@@ -250,7 +265,8 @@ class NfqueuePort final : public PacketPort {
     const auto* header = reinterpret_cast<const nlmsghdr*>(bytes);
     int left = static_cast<int>(size);
     for (; mnl_nlmsg_ok(header, left) && !batch.full(); header = mnl_nlmsg_next(header, &left)) {
-      // An error answers a verdict that came too late: the packet is gone already.
+      if (header->nlmsg_type == NLMSG_ERROR && error_of(header) == EPERM) return refused(EPERM);
+      // Any other error answers a verdict that came too late: the packet is gone already.
       if (header->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8U | NFQNL_MSG_PACKET)) continue;
       Attributes found;
       const bool parsed = mnl_attr_parse(header, sizeof(nfgenmsg), read_attribute, &found) >= 0;
@@ -297,12 +313,12 @@ class NfqueuePort final : public PacketPort {
     if (!resetter_.send(packet)) ++counters_.reset_failed;
   }
 
-  // One line a queue: number, owner, waiting, copy mode, copy range, queue_dropped, user_dropped ...
-  void read_losses(PortCounters& counters) const {
+  // The kernel's line of this queue: number, owner, waiting, copy mode, copy range, queue_dropped,
+  // user_dropped ... Nothing where nobody holds the queue.
+  [[nodiscard]] std::optional<std::array<std::uint64_t, 7>> kernel_line() const {
     std::array<char, 16384> buffer{};
     const ssize_t got = pread(statistics_.get(), buffer.data(), buffer.size(), 0);
-    if (got <= 0) return;
-    std::string_view text(buffer.data(), static_cast<std::size_t>(got));
+    std::string_view text(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     while (!text.empty()) {
       const std::size_t end = std::min(text.find('\n'), text.size());
       std::array<std::uint64_t, 7> field{};
@@ -315,12 +331,10 @@ class NfqueuePort final : public PacketPort {
         line.remove_prefix(static_cast<std::size_t>(at - line.begin()));
         ++count;
       }
-      if (count == field.size() && field[0] == options_.queue) {
-        counters.lost_queue = field[5];
-        counters.lost_socket = field[6];
-      }
+      if (count == field.size() && field[0] == options_.queue) return field;
       text.remove_prefix(std::min(end + 1, text.size()));
     }
+    return std::nullopt;
   }
 
   NfqueueOptions options_;

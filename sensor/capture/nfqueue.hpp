@@ -8,8 +8,9 @@
 // addresses of the packet; where the raw socket could not be opened (no CAP_NET_RAW) rejecting is
 // dropping, and counted in reset_failed. For other protocols, rejecting is dropping.
 //
-// Needs CAP_NET_ADMIN (and CAP_NET_RAW for resets) in open only: afterwards the sockets keep
-// working.
+// Needs CAP_NET_ADMIN as long as it lives: the kernel asks for it again with every verdict, whoever
+// opened the socket. Without it no verdict is taken, every packet waits for ever, and receive()
+// fails with ErrorCode::denied. CAP_NET_RAW (for resets) is needed in open only.
 #pragma once
 
 #include <cstdint>

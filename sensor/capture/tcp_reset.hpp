@@ -8,8 +8,8 @@
 
 namespace menshen::sensor {
 
-// The two segments for a decoded TCP packet, as whole IP packets: first to its sender, then to its receiver.
-// No reset answers a reset: empty then.
+// The two segments for a decoded TCP packet, as whole IP packets: first to its sender, then to its
+// receiver. No reset answers a reset: empty then.
 [[nodiscard]] std::vector<std::vector<std::byte>> make_resets(const PacketMeta& packet);
 
 class TcpResetter {
