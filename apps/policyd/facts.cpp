@@ -1,13 +1,13 @@
 #include "apps/policyd/facts.hpp"
 
 #include <fmt/format.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <numeric>
+#include <set>
 
-#include "base/file.hpp"
+#include "base/handle.hpp"
 #include "policy/nft/reason.hpp"
 
 namespace menshen::apps {
@@ -87,25 +87,34 @@ void add_flows(Json& facts, const PolicyFactSources& sources) {
   facts["domains"] = domains;
 }
 
-// Interfaces that are up in this network namespace, and claimed by no domain although every domain names its own.
+bool is_management(const PolicyFactSources& sources, const std::string& name) {
+  const auto& listed = sources.management_interfaces;
+  return std::find(listed.begin(), listed.end(), name) != listed.end();
+}
+
+bool is_claimed(const Policy& policy, const std::string& name) {
+  const auto domains = policy.domains();
+  return std::any_of(domains.begin(), domains.end(), [&name](const policy::Domain& domain) {
+    return std::find(domain.interfaces.begin(), domain.interfaces.end(), name) !=
+           domain.interfaces.end();
+  });
+}
+
+// Interfaces of this network namespace that are up and that no domain names. (/sys would show another namespace's.)
 void add_interfaces(Json& facts, const PolicyFactSources& sources) {
-  std::error_code error;
-  Json unassigned = Json::array();
-  const auto& management = sources.management_interfaces;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net", error)) {
-    const std::string name = entry.path().filename().string();
-    const auto flags = read_file(entry.path() / "flags", 64);
-    if (name == "lo" || !flags) continue;
-    if ((std::strtoul(flags->c_str(), nullptr, 16) & IFF_UP) == 0) continue;
-    if (std::find(management.begin(), management.end(), name) != management.end()) continue;
-    const auto domains = sources.policy.domains();
-    const bool claimed = std::any_of(domains.begin(), domains.end(), [&](const auto& domain) {
-      return std::find(domain.interfaces.begin(), domain.interfaces.end(), name) !=
-             domain.interfaces.end();
-    });
-    if (!claimed) add(unassigned, name);
+  ifaddrs* addresses = nullptr;
+  if (::getifaddrs(&addresses) != 0) return;
+  const Handle<ifaddrs, &::freeifaddrs> owner(addresses);
+  std::set<std::string> unassigned;
+  for (const ifaddrs* each = addresses; each != nullptr; each = each->ifa_next) {
+    const bool counts = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0;
+    const std::string name = each->ifa_name;
+    if (counts && !is_management(sources, name) && !is_claimed(sources.policy, name)) {
+      unassigned.insert(name);
+    }
   }
-  if (!error) facts["interfaces_unassigned"] = unassigned;
+  facts["interfaces_unassigned"] = Json::array();
+  for (const std::string& name : unassigned) add(facts["interfaces_unassigned"], name);
 }
 
 const nft::Chain* find_chain(const nft::Ruleset& ruleset, std::string_view name) {

@@ -1,4 +1,5 @@
 // menshen-sensord: inspects what the policy hands to the queue, inline.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -124,6 +125,8 @@ Result<void> run(Daemon& daemon) {
   LoadedRules rules = MENSHEN_TRY(load_rules(settings));
   log_rules(rules);
   auto port = MENSHEN_TRY(sensor::open_nfqueue(queue_options(settings)));
+  const UniqueFd statistics(
+      ::open("/proc/self/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC));
   MENSHEN_CHECK(enter(settings));
 
   const auto events = MENSHEN_TRY(open_events(settings));
@@ -137,7 +140,8 @@ Result<void> run(Daemon& daemon) {
     labeler.set_policy((*active)->policy);
   const auto worker = MENSHEN_TRY(
       Worker::start(std::move(port), engine_options(settings), rules.rules, labeler, sink));
-  const SensorService::Parts parts{*worker, sink, events.get(), *audit, watch, *reloader};
+  const SensorService::Parts parts{*worker, sink,      events.get(), *audit,
+                                   watch,   *reloader, statistics};
   SensorService service(settings, std::move(rules), parts);
   service.record({audit::Kind::system,
                   audit::Severity::info,

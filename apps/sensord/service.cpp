@@ -1,8 +1,10 @@
 #include "apps/sensord/service.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <sstream>
 
 #include "base/service.hpp"
@@ -15,10 +17,11 @@ namespace {
 constexpr std::size_t rejected_logged_max = 20;
 
 // Packets that wait in the kernel's queue now; nothing where the kernel does not tell.
-std::optional<std::uint64_t> queue_depth(std::int64_t queue) {
-  const auto text = read_file("/proc/self/net/netfilter/nfnetlink_queue", 1U << 20U);
-  if (!text) return std::nullopt;
-  std::istringstream lines(*text);
+std::optional<std::uint64_t> queue_depth(const UniqueFd& statistics, std::int64_t queue) {
+  std::array<char, 16384> buffer{};
+  const ssize_t got = ::pread(statistics.get(), buffer.data(), buffer.size(), 0);
+  if (got <= 0) return std::nullopt;
+  std::istringstream lines(std::string(buffer.data(), static_cast<std::size_t>(got)));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::int64_t number = 0;
@@ -165,7 +168,8 @@ Json SensorService::status() const {
                {"audit", to_json(parts_.audit.stats())}};
   const auto queue = settings_.integer("inspection.queue");
   json["queue"] = {{"number", queue}, {"limit", settings_.integer("inspection.queue_packets_max")}};
-  if (const auto waiting = queue_depth(queue)) json["queue"]["waiting"] = *waiting;
+  if (const auto waiting = queue_depth(parts_.queue_statistics, queue))
+    json["queue"]["waiting"] = *waiting;
   json["policy"] = policy_ ? Json{{"name", policy_->name}, {"sha256", policy_->sha256}} : Json();
   if (policy_error_) {
     json["policy_error"] = {{"zh", policy_error_->text.zh}, {"en", policy_error_->text.en}};

@@ -27,6 +27,8 @@ class SensorService {
     audit::Client& audit;
     PolicyWatch& watch;
     RuleReloader& reloader;
+    const UniqueFd&
+        queue_statistics;  // /proc/net/netfilter/nfnetlink_queue, opened while root's files could be
   };
 
   SensorService(Settings settings, LoadedRules rules, Parts parts)
