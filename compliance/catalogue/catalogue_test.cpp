@@ -127,7 +127,7 @@ TEST_CASE("mistakes in the data are told with file, line and column") {
 TEST_CASE("mistakes in a check are told with file, line and column") {
   const Folder folder;
   const auto [what, with, said] = GENERATE(table<const char*, const char*, const char*>({
-      {"equals: true", "equal: true", "a.yaml:6:40: error: unknown operator \"equal\""},
+      {"equals: true", "equal: true", "a.yaml:6:41: error: unknown operator \"equal\""},
       {"    assert: {fact: policy.default_drop, equals: true}\n", "", "assert is missing"},
       {"fail: {zh: 否, en: \"no\"}", "fail: {zh: 否}", "en is missing"},
       {"items: [8.1.3.2.a]", "items: [8.1.3.2.z]", "do not name each other"},

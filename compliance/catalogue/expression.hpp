@@ -35,7 +35,7 @@ enum class Operator : unsigned char {
   contains,      // list: each of the values is in it; text: substring
   lacks,         // list: none of the values is in it; text: not a substring
   one_of,        // the value is one of these
-  matches,       // PCRE2, at most regex_bytes_max long, matched under fixed limits, unanchored
+  matches,       // PCRE2, at most regex_bytes_max long, under fixed limits, unanchored; list: any
   exists,        // the key is there (true) or not (false) in a fact that was collected
   empty,         // list, object or text without (true) or with (false) content
   mode_at_most,  // octal file mode without bits beyond these

@@ -60,6 +60,20 @@ std::optional<std::int64_t> number_of(const json& value) {
   return number;
 }
 
+// In a list one element is enough; anything but texts is an error.
+Outcome matches(const json& value, const std::string& pattern) {
+  if (value.is_string()) return regex_matches(pattern, value.get_ref<const std::string&>());
+  if (!value.is_array()) return Outcome::error;
+  Outcome outcome = Outcome::no;
+  for (const json& element : value) {
+    if (!element.is_string()) return Outcome::error;
+    const Outcome one = regex_matches(pattern, element.get_ref<const std::string&>());
+    if (one == Outcome::error) return one;
+    if (one == Outcome::yes) outcome = one;
+  }
+  return outcome;
+}
+
 // Configuration files hold texts: the text "3" equals the number 3, and "true" the truth value.
 bool same(const json& a, const json& b) {
   if (a == b) return true;
@@ -132,8 +146,7 @@ Outcome compare(const Predicate& p, const json& value) {
       return from(std::any_of(p.expected.begin(), p.expected.end(),
                               [&](const json& v) { return same(value, v); }));
     case Operator::matches:
-      if (!value.is_string()) return Outcome::error;
-      return regex_matches(p.expected.get<std::string>(), value.get<std::string>());
+      return matches(value, p.expected.get_ref<const std::string&>());
     case Operator::exists:
       return from(p.expected.get<bool>());
     case Operator::empty:
@@ -221,8 +234,24 @@ Outcome test(const Predicate& p, const Facts& facts, std::vector<Observation>& o
   return observations.back().outcome;
 }
 
+// A list as a person writes it.
+std::string spoken(const json& value, Lang lang) {
+  const bool flat = value.is_array() && std::none_of(value.begin(), value.end(), [](const json& v) {
+                      return v.is_structured();
+                    });
+  if (!flat) return shown(value);
+  if (value.empty()) return lang == Lang::zh ? "无" : "none";
+  std::string result;
+  for (const json& element : value) {
+    if (!result.empty()) result += lang == Lang::zh ? "、" : ", ";
+    result += shown(element);
+    if (result.size() > observed_bytes_max) return printable(result, observed_bytes_max) + "…";
+  }
+  return result;
+}
+
 // {path} becomes the observed value; a path that was not observed becomes a dash.
-std::string fill(const std::string& text, const Facts& facts) {
+std::string fill(const std::string& text, const Facts& facts, Lang lang) {
   std::string result;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t open = text.find('{', at);
@@ -234,14 +263,14 @@ std::string fill(const std::string& text, const Facts& facts) {
     result += text.substr(at, open - at);
     const Facts::Found found =
         facts.find(std::string_view(text).substr(open + 1, close - open - 1));
-    result += found.value == nullptr ? "\xe2\x80\x94" : shown(*found.value);
+    result += found.value == nullptr ? "—" : spoken(*found.value, lang);
     at = close + 1;
   }
   return result;
 }
 
 Text fill(const Text& text, const Facts& facts) {
-  return {fill(text.zh, facts), fill(text.en, facts)};
+  return {fill(text.zh, facts, Lang::zh), fill(text.en, facts, Lang::en)};
 }
 
 const Observation* first(const std::vector<Observation>& all, Outcome outcome) {

@@ -94,7 +94,7 @@ void Page::findings() {
 
 void Page::finding_row(const ItemResult& result) {
   const Item& item = *result.item;
-  put("<tr><td class=\"mono\">{}</td><td>{}</td><td>{}</td><td>", item_link(result),
+  put("<tr><td class=\"clause\">{}</td><td>{}</td><td>{}</td><td>", item_link(result),
       t(item.control_title), badge(result.verdict));
   if (item.high_risk) {
     put("<span class=\"risk\">{}{}</span><br>{}", t("高风险", "High risk"),

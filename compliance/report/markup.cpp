@@ -67,6 +67,7 @@ table{width:100%;border-collapse:collapse;margin:8px 0;font-size:13px}
 th,td{border-bottom:1px solid var(--line);padding:6px 8px;text-align:left;vertical-align:top}
 th{background:var(--tint);font-weight:600;color:#33404e;border-bottom-color:#c9d1da}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.clause{white-space:nowrap;font-variant-numeric:tabular-nums}
 tfoot td{font-weight:600;border-top:2px solid #c9d1da}
 code,pre,.mono{font-family:"Noto Sans Mono CJK SC","DejaVu Sans Mono",Consolas,monospace;font-size:12px}
 pre{margin:6px 0;padding:10px 12px;background:var(--tint);border:1px solid var(--line);border-radius:4px;
