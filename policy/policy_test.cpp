@@ -2,6 +2,7 @@
 #include "policy/policy.hpp"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -232,6 +233,20 @@ TEST_CASE("the demonstration policy loads and says what it should") {
   CHECK(decide("203.0.113.9", "10.10.0.1", IpProto::tcp, 443).action == Action::deny);
   CHECK(decide("10.10.0.1", "10.20.0.1", IpProto::tcp, 80).by == DecidedBy::no_line);
   CHECK(decide("fd00:10::1", "fd00:20::1", IpProto::tcp, 80).by == DecidedBy::no_line);
+}
+
+TEST_CASE("every example policy loads without a word") {
+  std::size_t files = 0;
+  for (const auto& file :
+       std::filesystem::directory_iterator(MENSHEN_SOURCE_DIR "/rules/policies")) {
+    const Loaded loaded =
+        load(file.path().filename(), *read_file(file.path()), {day, Expired::error});
+    INFO(loaded.diagnostics.render(Lang::en));
+    CHECK(loaded.policy);
+    CHECK(loaded.diagnostics.all().empty());
+    ++files;
+  }
+  CHECK(files >= 2);
 }
 
 TEST_CASE("today is the local day") {

@@ -563,6 +563,19 @@ TEST_CASE("replies need no line of their own, and open nothing", "[.netns]") {
   CHECK(hear(victim, patience_ms) == "x");
 }
 
+TEST_CASE("the empty policy drops everything", "[.netns]") {
+  Lab lab;
+  auto kernel = lab.kernel();
+  const Ruleset want = lower(Policy(), {.generation = 7});
+  REQUIRE(kernel->commit(want));
+  const auto live = kernel->read_back("menshen");
+  REQUIRE(live);
+  CHECK(compare(want, *live).empty());
+  const UniqueFd udp = bound(lab, "fin", SOCK_DGRAM, "10.10.0.2", 0);
+  send_to(udp, "10.30.0.2", 53);
+  await(*kernel, Reason::unknown_source, 0);
+}
+
 TEST_CASE("an ICMP error about an allowed flow passes", "[.netns]") {
   Lab lab;
   auto kernel = lab.kernel();

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <string>
 
 #include "policy/model/change.hpp"
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t j = 0; j < policy.domains().size() && j < ends_max; ++j) {
       const IpAddr src = address_in(policy.domains()[i].networks.front());
       const IpAddr dst = address_in(policy.domains()[j].networks.back());
-      for (const std::uint16_t port : {1, 53, 80, 443, 65535}) {
+      for (const std::uint16_t port : std::initializer_list<std::uint16_t>{1, 53, 80, 443, 65535}) {
         check(policy, {src, dst, IpProto::tcp, port, {}, {}});
         check(policy, {src, dst, IpProto::udp, port, "fin0", {}});
       }
