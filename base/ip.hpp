@@ -69,8 +69,10 @@ class Prefix {
   [[nodiscard]] bool is_v4() const { return v4_; }
   [[nodiscard]] unsigned length() const { return length_; }  // of its own family: 0-32 or 0-128
   [[nodiscard]] const IpAddr& first() const { return address_; }
+  // By its bytes. The families are apart: an IPv6 prefix around ::ffff:0:0/96 does not contain IPv4 addresses,
+  // and the last address of one that ends there (::/80) is told as an IPv4 one.
   [[nodiscard]] IpAddr last() const;
-  [[nodiscard]] bool contains(const IpAddr& address) const;
+  [[nodiscard]] bool contains(const IpAddr& address) const;  // false for the other family
   [[nodiscard]] bool overlaps(const Prefix& other) const;
   [[nodiscard]] std::string to_string() const;
 

@@ -224,6 +224,11 @@ tl::unexpected<Error> seccomp_failed(int result) {
   return fail_errno({"无法设置系统调用过滤", "cannot set up the system call filter"}, -result);
 }
 
+// What SCMP_A0 stands for, which is no C++.
+scmp_arg_cmp first_argument(scmp_compare compare, std::uint64_t a, std::uint64_t b = 0) {
+  return {0, compare, a, b};
+}
+
 Result<void> add_rule(const SeccompFilter& filter, std::uint32_t action, const char* name,
                       std::vector<scmp_arg_cmp> arguments = {}) {
   const int call = seccomp_syscall_resolve_name(name);
@@ -249,13 +254,13 @@ Result<void> filter_calls(const SandboxPlan& plan, int landlock_abi) {
   }
   for (const std::uint64_t flag : namespace_flags) {
     MENSHEN_CHECK(add_rule(filter, SCMP_ACT_KILL_PROCESS, "clone",
-                           {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)}));
+                           {first_argument(SCMP_CMP_MASKED_EQ, flag, flag)}));
   }
   // clone3 has its flags in memory, out of a filter's sight; glibc takes clone where it is missing.
   MENSHEN_CHECK(add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3"));
   if (!plan.network) {
     MENSHEN_CHECK(
-        add_rule(filter, SCMP_ACT_ERRNO(EACCES), "socket", {SCMP_A0(SCMP_CMP_NE, AF_UNIX)}));
+        add_rule(filter, SCMP_ACT_ERRNO(EACCES), "socket", {first_argument(SCMP_CMP_NE, AF_UNIX)}));
   }
   // Before Linux 6.2 Landlock does not cover truncate(2) by path; ours shorten files by descriptor.
   if (landlock_abi < abi_truncate) {

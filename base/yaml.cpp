@@ -126,7 +126,9 @@ struct Stop {
 class TreeBuilder final : public YAML::EventHandler {
  public:
   TreeBuilder(std::string_view source, Diagnostics& diagnostics)
-      : source_(source), locator_(source), diagnostics_(diagnostics) {}
+      : source_(source), locator_(source), diagnostics_(diagnostics) {
+    root_.range = {{1, 1}, {1, 1}};  // of a text without a value
+  }
 
   [[nodiscard]] Node take_root() { return std::move(root_); }
 
