@@ -47,9 +47,12 @@ PacketMeta stand_in(Flow& flow, Direction direction) {
   return packet;
 }
 
-// Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names.
+// Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names. What goes to a DNS server
+// is DNS whatever port it comes from: a client chooses its own.
 bool is_dns_lookalike(const FiveTuple& tuple) {
   constexpr std::array<std::uint16_t, 3> ports{5353, 5355, 137};
+  constexpr std::uint16_t dns_port = 53;
+  if (tuple.dport == dns_port) return false;
   return std::any_of(ports.begin(), ports.end(), [&](std::uint16_t port) {
     return tuple.sport == port || tuple.dport == port;
   });

@@ -66,7 +66,8 @@ CASES = {
     "http-harmless": lambda: exchange(request("GET /jndi?ldap=no")),
     "bad-checksum-chaff": bad_checksum,
     "pass-before-drop": lambda: exchange(request("GET /", LOOKUP)),
-    "dns-tunnel": lambda: udp(CLIENT, PORTAL, 5353, 53, dns_query(TUNNEL, kind=16)) + udp(CLIENT, PORTAL, 5354, 53, dns_query("portal.example")),
+    "dns-tunnel": lambda: udp(CLIENT, PORTAL, 40001, 53, dns_query(TUNNEL, kind=16)) + udp(CLIENT, PORTAL, 40002, 53, dns_query("portal.example")),
+    "dns-tunnel-from-mdns-port": lambda: udp(CLIENT, PORTAL, 5353, 53, dns_query(TUNNEL, kind=16)),
     "tls-server-name": tls,
 }
 

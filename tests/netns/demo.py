@@ -155,7 +155,7 @@ class Demo:
         return f"{answer}, {self.say(f'对端 {syns} 个 SYN', f'{syns} SYN at the peer')}".replace(", 对端", ",对端")
 
     def isolation_record(self):
-        record = self.appliance.await_record("isolation", "--kind", "isolation", "--address", self.v4("tax"))
+        record = self.appliance.await_record("isolation", "--kind", "isolation", "--address", self.v4("finance"))
         return f"{record['kind']} {record.get('domain_src')}→{record.get('domain_dst')}"
 
     def attacks(self):
