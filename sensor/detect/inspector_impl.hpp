@@ -16,6 +16,7 @@ namespace menshen::sensor {
 struct StreamMemory {
   std::string window;     // the last bytes of the stream, up to stream_window_bytes between calls
   std::uint64_t end = 0;  // the window's end in the stream
+  std::size_t fresh = 0;  // bytes at the window's end that were not looked at
   struct Mark {
     RuleIndex rule;
     std::uint64_t place;
