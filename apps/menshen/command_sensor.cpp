@@ -33,6 +33,7 @@ Json to_json(const sensor::ReplaySummary& summary) {
   return {{"rules_loaded", summary.rules ? summary.rules->summary().loaded : 0},
           {"rules_rejected", summary.rules ? summary.rules->summary().rejected : 0},
           {"events_written", summary.events_written},
+          {"capture_damage", summary.damage ? Json(summary.damage->text.en) : Json(nullptr)},
           {"load_seconds", seconds(summary.load_time)},
           {"replay_seconds", seconds(summary.replay_time)},
           {"counters", counters}};
@@ -72,11 +73,13 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
     rejected = summary.rules->summary().rejected;
     for (const Diagnostics& file : summary.rules->diagnostics()) print_err(file.render(cli.lang()));
   }
+  if (summary.damage) print_err(summary.damage->text.in(cli.lang()) + "\n");
   // The summary gives way to the events where those go to standard output.
   const std::string text =
       arguments.json ? to_pretty(to_json(summary)) + "\n" : to_text(cli, summary);
   arguments.events == "-" ? print_err(text) : print_out(text);
-  return arguments.strict && rejected != 0 ? ExitCode::finding : ExitCode::ok;
+  const bool incomplete = rejected != 0 || summary.damage;
+  return arguments.strict && incomplete ? ExitCode::finding : ExitCode::ok;
 }
 
 }  // namespace
@@ -119,7 +122,8 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
                    cli.say("不校验校验和", "Do not verify checksums"));
   command.add_flag("--ips", arguments->ips, cli.say("按内联方式给出判决", "Verdicts as if inline"));
   command.add_flag("--strict", arguments->strict,
-                   cli.say("有规则未能加载时退出码为 1", "Exit status 1 if a rule is rejected"));
+                   cli.say("有规则未能加载或抓包文件损坏时退出码为 1",
+                           "Exit status 1 if a rule is rejected or the capture is damaged"));
   command.add_flag("--json", arguments->json,
                    cli.say("以 JSON 输出汇总", "Print the summary as JSON"));
 }

@@ -36,6 +36,10 @@ std::optional<LinkType> link_type(int dlt) {
     case DLT_NULL:
     case DLT_LOOP:
       return LinkType::null_loopback;
+    case DLT_PPP:
+      return LinkType::ppp;
+    case DLT_C_HDLC:
+      return LinkType::cisco_hdlc;
     default:
       return std::nullopt;
   }

@@ -76,8 +76,12 @@ Result<ReplaySummary> replay(const ReplayOptions& options) {
   const auto batch = std::make_unique<PacketBatch>();
   while (true) {
     batch->clear();
-    const auto received = MENSHEN_TRY(port->receive(*batch, std::chrono::milliseconds(0)));
-    if (received == 0 && port->finished()) break;
+    const auto received = port->receive(*batch, std::chrono::milliseconds(0));
+    if (!received) {
+      summary.damage = received.error();
+      break;
+    }
+    if (*received == 0 && port->finished()) break;
     engine.process(*batch);
     MENSHEN_CHECK(port->give_verdicts(*batch));
   }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct ReplaySummary {
   std::shared_ptr<const RuleSet> rules;  // its diagnostics() name every rule that was not loaded
   Counters counters;
   std::uint64_t events_written = 0;
+  std::optional<Error> damage;  // where the capture breaks off; what stood before it was inspected
   std::chrono::nanoseconds load_time{};    // rules ready (wall)
   std::chrono::nanoseconds replay_time{};  // packets (wall)
 };

@@ -57,6 +57,11 @@ class Decoder {
       }
       case LinkType::null_loopback:
         return family();
+      case LinkType::ppp:
+        return ppp();
+      case LinkType::cisco_hdlc:
+        reader_.skip(2);
+        return reader_.be16();
       case LinkType::raw_ip:
         break;
     }
@@ -74,6 +79,13 @@ class Decoder {
     }
     if (packet_.vlan_count != 0) ++counters_.vlan;
     return type;
+  }
+
+  std::uint16_t ppp() noexcept {
+    constexpr std::uint16_t address_and_control = 0xff03;
+    std::uint16_t protocol = reader_.be16();
+    if (protocol == address_and_control) protocol = reader_.be16();
+    return protocol == 0x0021 ? ether_ipv4 : protocol == 0x0057 ? ether_ipv6 : 0;
   }
 
   // The writer's own address family, in the writer's byte order.

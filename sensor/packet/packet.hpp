@@ -21,7 +21,15 @@ struct Flow;
 inline constexpr std::size_t frame_bytes_max = 256U << 10U;
 inline constexpr std::size_t batch_packets_max = 256;
 
-enum class LinkType : std::uint8_t { ethernet, raw_ip, linux_sll, linux_sll2, null_loopback };
+enum class LinkType : std::uint8_t {
+  ethernet,
+  raw_ip,
+  linux_sll,
+  linux_sll2,
+  null_loopback,
+  ppp,  // RFC 1661, with or without address and control octets
+  cisco_hdlc,
+};
 
 enum class Direction : std::uint8_t { to_server, to_client };
 [[nodiscard]] constexpr Direction reverse(Direction d) {
