@@ -1,5 +1,5 @@
-// The one way to read untrusted bytes. Reading past the end yields zeros and sets a flag that stays set:
-// read a whole header, then ask ok() once. No pointer arithmetic, no exception, no allocation.
+// The one way to read untrusted bytes. Reading past the end yields zeros and sets a flag that stays
+// set: read a whole header, then ask ok() once. No pointer arithmetic, no exception, no allocation.
 #pragma once
 
 #include <bit>

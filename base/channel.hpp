@@ -1,10 +1,10 @@
-// Messages between the daemons: Unix sockets of SOCK_SEQPACKET, so the kernel keeps message boundaries,
-// and the peer's credentials come from the kernel (SO_PEERCRED), not from the peer.
+// Messages between the daemons: Unix sockets of SOCK_SEQPACKET, so the kernel keeps message
+// boundaries, and the peer's credentials come from the kernel (SO_PEERCRED), not from the peer.
 //
-// One message is 1 to message_bytes_max bytes: a longer one is refused by the sender (ErrorCode::limit),
-// an empty one too (ErrorCode::invalid); from a hostile peer a longer one closes the connection (receive
-// says ErrorCode::limit once, then nothing) and an empty one reads as its end. Not thread-safe: one owner
-// per Channel.
+// One message is 1 to message_bytes_max bytes: a longer one is refused by the sender
+// (ErrorCode::limit), an empty one too (ErrorCode::invalid); from a hostile peer a longer one
+// closes the connection (receive says ErrorCode::limit once, then nothing) and an empty one reads
+// as its end. Not thread-safe: one owner per Channel.
 #pragma once
 
 #include <sys/types.h>
@@ -35,12 +35,12 @@ class Channel {
   [[nodiscard]] static Result<Channel> connect(const std::filesystem::path& path);
   explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // Blocks while the peer's buffer is full, at most `timeout` (ErrorCode::unavailable then, or if it has
-  // gone).
+  // Blocks while the peer's buffer is full, at most `timeout` (ErrorCode::unavailable then, or if
+  // it has gone).
   [[nodiscard]] Result<void> send(Bytes message,
                                   std::chrono::milliseconds timeout = std::chrono::seconds(10));
-  // The next message; nothing when the peer closed or died (a reset too); ErrorCode::unavailable after
-  // `timeout`.
+  // The next message; nothing when the peer closed or died (a reset too); ErrorCode::unavailable
+  // after `timeout`.
   [[nodiscard]] Result<std::optional<std::string>> receive(
       std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
@@ -53,8 +53,8 @@ class Channel {
 
 class Listener {
  public:
-  // Replaces a stale socket file; ErrorCode::exists where a live server answers on it. `mode` and `group`
-  // (by name, empty: unchanged) decide who may connect.
+  // Replaces a stale socket file; ErrorCode::exists where a live server answers on it. `mode` and
+  // `group` (by name, empty: unchanged) decide who may connect.
   [[nodiscard]] static Result<Listener> bind(const std::filesystem::path& path, mode_t mode = 0660,
                                              const std::string& group = {});
   // The next waiting connection; nothing if there is none now (poll fd() first).

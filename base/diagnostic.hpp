@@ -1,6 +1,7 @@
 // What is wrong with a text that a person wrote, and where: policy, settings, rules, catalogue.
 //
-// A stage adds to Diagnostics and goes on, so that one run shows every mistake. Rendering is separate.
+// A stage adds to Diagnostics and goes on, so that one run shows every mistake. Rendering is
+// separate.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,8 @@
 
 namespace menshen {
 
-// Line and column count from 1; columns count Unicode code points, as editors show them. 0: unknown.
+// Line and column count from 1; columns count Unicode code points, as editors show them. 0:
+// unknown.
 struct Position {
   std::size_t line = 0;
   std::size_t column = 0;
@@ -60,12 +62,14 @@ class Diagnostics {
   [[nodiscard]] const std::vector<Diagnostic>& all() const { return all_; }  // in order of position
 
   // For a terminal:
-  //   policy.yaml:7:18: error: unknown domain "portl" [unknown-domain]
+  //   policy.yaml:7:25: error: unknown domain "portl" [unknown-domain]
   //      7 |   - {from: finance, to: portl}
   //        |                         ^~~~~
-  // Wide (CJK) characters before the caret are padded with two columns; tabs become one space.
+  // Wide (CJK) characters before the caret are padded with two columns; tabs become one space;
+  // control characters, also those within names and messages, are shown escaped.
   [[nodiscard]] std::string render(Lang lang) const;
-  // [{"severity":"error","code":...,"text":...,"file":...,"line":7,"column":18,"end_column":23,"notes":[...]}]
+  // [{"severity":"error","code":...,"text":...,"file":...,"line":7,"column":25,"end_column":30,
+  //   "notes":[{"text":...,"file":...,"line":...,"column":...,"end_column":...}]}]
   [[nodiscard]] std::string to_json(Lang lang) const;
 
  private:

@@ -19,16 +19,16 @@ std::string shown(std::string source, SourceRange range, std::vector<Note> notes
 
 TEST_CASE("a mistake is underlined where it stands") {
   Diagnostics diagnostics("policy.yaml", "a\nb\nc\nd\ne\nf\n  - {from: finance, to: portl}\n");
-  diagnostics.error("unknown-domain", at(7, 24, 29),
+  diagnostics.error("unknown-domain", at(7, 25, 30),
                     {"未知的域“portl”", "unknown domain \"portl\""});
   CHECK(diagnostics.render(Lang::en) ==
-        "policy.yaml:7:24: error: unknown domain \"portl\" [unknown-domain]\n"
+        "policy.yaml:7:25: error: unknown domain \"portl\" [unknown-domain]\n"
         "   7 |   - {from: finance, to: portl}\n"
-        "     |                        ^~~~~\n");
+        "     |                         ^~~~~\n");
   CHECK(diagnostics.render(Lang::zh) ==
-        "policy.yaml:7:24: 错误: 未知的域“portl” [unknown-domain]\n"
+        "policy.yaml:7:25: 错误: 未知的域“portl” [unknown-domain]\n"
         "   7 |   - {from: finance, to: portl}\n"
-        "     |                        ^~~~~\n");
+        "     |                         ^~~~~\n");
 }
 
 TEST_CASE("wide characters count two columns, before the caret and under it") {

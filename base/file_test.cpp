@@ -78,7 +78,8 @@ TEST_CASE("a file is replaced as a whole, with its mode") {
   CHECK(files_in(folder) == 3);
 }
 
-// In a process of its own every call named `call` fails; tells how the write ended and leaves the folder for a look.
+// In a process of its own every call named `call` fails; tells how the write ended and leaves the
+// folder for a look.
 enum class Outcome : int { written = 0, failed = 1, broken = 2 };
 Outcome write_with_failing(const char* call, int error, const std::filesystem::path& path) {
   const pid_t child = ::fork();

@@ -1,7 +1,7 @@
 // Addresses, prefixes and flows as values that cannot hold nonsense.
 //
-// IPv4 is kept in its v4-mapped IPv6 form (RFC 4291 2.5.5.2), so that one code path serves both families;
-// a native ::ffff:a.b.c.d is therefore the same value as a.b.c.d.
+// IPv4 is kept in its v4-mapped IPv6 form (RFC 4291 2.5.5.2), so that one code path serves both
+// families; a native ::ffff:a.b.c.d is therefore the same value as a.b.c.d.
 #pragma once
 
 #include <array>
@@ -61,7 +61,8 @@ class IpAddr {
 class Prefix {
  public:
   constexpr Prefix() = default;  // ::/0
-  // Refuses host bits: 10.0.0.1/8 is a mistake, not 10.0.0.0/8. `length` counts in the address's own family.
+  // Refuses host bits: 10.0.0.1/8 is a mistake, not 10.0.0.0/8. `length` counts in the address's
+  // own family.
   [[nodiscard]] static Result<Prefix> make(IpAddr address, unsigned length);
   // "10.0.0.0/8", "fd00::/8", or an address alone (/32 or /128).
   [[nodiscard]] static Result<Prefix> parse(std::string_view text);
@@ -69,8 +70,8 @@ class Prefix {
   [[nodiscard]] bool is_v4() const { return v4_; }
   [[nodiscard]] unsigned length() const { return length_; }  // of its own family: 0-32 or 0-128
   [[nodiscard]] const IpAddr& first() const { return address_; }
-  // By its bytes. The families are apart: an IPv6 prefix around ::ffff:0:0/96 does not contain IPv4 addresses,
-  // and the last address of one that ends there (::/80) is told as an IPv4 one.
+  // By its bytes. The families are apart: an IPv6 prefix around ::ffff:0:0/96 does not contain IPv4
+  // addresses, and the last address of one that ends there (::/80) is told as an IPv4 one.
   [[nodiscard]] IpAddr last() const;
   [[nodiscard]] bool contains(const IpAddr& address) const;  // false for the other family
   [[nodiscard]] bool overlaps(const Prefix& other) const;

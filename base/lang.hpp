@@ -1,7 +1,7 @@
 // The two languages of everything that a person reads.
 //
-// Both are written where the message is made, so neither can be forgotten and no catalogue can go stale.
-// Identifiers, JSON keys and log fields are not translated.
+// Both are written where the message is made, so neither can be forgotten and no catalogue can go
+// stale. Identifiers, JSON keys and log fields are not translated.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ struct Text {
 // "zh", "zh_CN.UTF-8", "en", "en-US" ... ; false where it is neither language.
 [[nodiscard]] bool parse_lang(std::string_view text, Lang& lang);
 
-// From LC_ALL, LC_MESSAGES, LANG, in that order; English where they name another language, none or "C".
+// From LC_ALL, LC_MESSAGES, LANG, in that order; English where they name another language, none or
+// "C".
 [[nodiscard]] Lang lang_from_environment();
 
 }  // namespace menshen

@@ -36,7 +36,8 @@ namespace {
 
 using SeccompFilter = Handle<void, &seccomp_release>;
 
-// Newer than the kernel headers of Debian 12; masked by what the running kernel's ABI version knows.
+// Newer than the kernel headers of Debian 12; masked by what the running kernel's ABI version
+// knows.
 constexpr std::uint64_t access_truncate = 1ULL << 14U;   // ABI 3
 constexpr std::uint64_t access_ioctl_dev = 1ULL << 15U;  // ABI 5
 
@@ -276,7 +277,8 @@ Result<void> filter_calls(const SandboxPlan& plan, int landlock_abi) {
 Result<void> enter_sandbox(const SandboxPlan& plan) {
   MENSHEN_CHECK(require_one_thread());
 #ifdef MENSHEN_ADDRESS_SANITIZER
-  // The check for leaks at exit traces the process, which the filter forbids. What has leaked so far is told here.
+  // The check for leaks at exit traces the process, which the filter forbids. What has leaked so
+  // far is told here.
   __lsan_do_leak_check();
 #endif
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

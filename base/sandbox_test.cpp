@@ -26,7 +26,8 @@ namespace {
 
 using testkit::TempDir;
 
-// How a process ended that entered the sandbox and then did `work`: its exit status, or minus the signal.
+// How a process ended that entered the sandbox and then did `work`: its exit status, or minus the
+// signal.
 constexpr int not_entered = 99;
 int in_sandbox(const SandboxPlan& plan, auto work) {
   const pid_t child = ::fork();

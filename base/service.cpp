@@ -23,7 +23,8 @@ std::atomic<Lang>& log_language() {
   return lang;
 }
 
-// journald takes "<3>" for the priority; systemd says by JOURNAL_STREAM which stream is connected to it.
+// journald takes "<3>" for the priority; systemd says by JOURNAL_STREAM which stream is connected
+// to it.
 bool stderr_is_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
   struct stat status {};

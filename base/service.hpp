@@ -12,8 +12,8 @@ namespace menshen {
 
 enum class Signal : unsigned char { none, stop, reload };
 
-// SIGTERM and SIGINT are stop, SIGHUP is reload; read from a descriptor so no handler ever runs. Make it before
-// any thread starts (the signals are blocked for all of them).
+// SIGTERM and SIGINT are stop, SIGHUP is reload; read from a descriptor so no handler ever runs.
+// Make it before any thread starts (the signals are blocked for all of them).
 class Signals {
  public:
   [[nodiscard]] static Result<Signals> make();

@@ -20,8 +20,8 @@
 namespace menshen {
 namespace {
 
-// In a process of its own, since signal masks and standard streams belong to the whole of it. Returns what it wrote to
-// stderr, or an error where it did not exit with 0.
+// In a process of its own, since signal masks and standard streams belong to the whole of it.
+// Returns what it wrote to stderr, or an error where it did not exit with 0.
 std::string in_child(auto work) {
   const UniqueFd file(::memfd_create("stderr", MFD_CLOEXEC));
   const pid_t child = ::fork();

@@ -1,7 +1,8 @@
-// Settings are a table: {key, type, default, range, reloadable, help}. From the one table come parsing,
-// range errors with their place, the commented default file and the reference page.
+// Settings are a table: {key, type, default, range, reloadable, help}. From the one table come
+// parsing, range errors with their place, the commented default file and the reference page.
 //
-// The file is strict YAML, two levels: `audit: {checkpoint_seconds: 1}` sets "audit.checkpoint_seconds".
+// The file is strict YAML, two levels: `audit: {checkpoint_seconds: 1}` sets
+// "audit.checkpoint_seconds".
 #pragma once
 
 #include <cstddef>

@@ -30,8 +30,8 @@ class ViewBuffer : public std::streambuf {
   }
 };
 
-// Byte offsets to lines and columns. Neighbouring questions cost the distance between them, so that a long file on
-// one line stays linear.
+// Byte offsets to lines and columns. Neighbouring questions cost the distance between them, so that
+// a long file on one line stays linear.
 class Locator {
  public:
   explicit Locator(std::string_view source) : source_(source) {
@@ -68,7 +68,8 @@ class Locator {
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// The end of a quoted scalar that begins at `begin`: behind its closing quote, npos where there is none.
+// The end of a quoted scalar that begins at `begin`: behind its closing quote, npos where there is
+// none.
 std::size_t quoted_end(std::string_view source, std::size_t begin) {
   const char quote = source[begin];
   for (std::size_t i = begin + 1; i < source.size(); ++i) {
@@ -132,7 +133,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   [[nodiscard]] Node take_root() { return std::move(root_); }
 
-  // Where yaml-cpp gave up: at what this layer refuses anyway (an alias of nothing), or at a mistake.
+  // Where yaml-cpp gave up: at what this layer refuses anyway (an alias of nothing), or at a
+  // mistake.
   void fail_at(const YAML::Mark& mark, Text text) {
     const std::size_t offset = offset_of(mark);
     if (source_.substr(offset, 1) == "*") {
@@ -236,7 +238,8 @@ class TreeBuilder final : public YAML::EventHandler {
     return {first, {first.line, first.column + width}};
   }
 
-  // A null that is not written has the mark of whatever token comes next, so its own place is found here.
+  // A null that is not written has the mark of whatever token comes next, so its own place is found
+  // here.
   [[nodiscard]] SourceRange null_range(std::size_t offset) {
     for (const std::string_view word : {"null", "Null", "NULL", "~"}) {
       if (source_.substr(offset, word.size()) == word) return range(offset, offset + word.size());
@@ -339,7 +342,8 @@ class TreeBuilder final : public YAML::EventHandler {
     frame.drop_value = false;
   }
 
-  // Not told at once: before an unclosed '[' or '{' ends the parse, yaml-cpp makes a key of the last item.
+  // Not told at once: before an unclosed '[' or '{' ends the parse, yaml-cpp makes a key of the
+  // last item.
   void tell_missing_colon() {
     if (!missing_colon_) return;
     const Node key = *std::exchange(missing_colon_, std::nullopt);
@@ -404,8 +408,9 @@ Text explain(const std::string& original) {
   return {fmt::format("YAML 语法错误（{}）", original), fmt::format("YAML syntax: {}", original)};
 }
 
-// yaml-cpp takes EOT for the end of the text, guesses at UTF-16 and replaces what is not UTF-8: all of that is
-// refused here, before it sees the text. Also what would show a reader something else than the program gets.
+// yaml-cpp takes EOT for the end of the text, guesses at UTF-16 and replaces what is not UTF-8: all
+// of that is refused here, before it sees the text. Also what would show a reader something else
+// than the program gets.
 bool check_characters(std::string_view source, Diagnostics& diagnostics) {
   bool good = true;
   Position at{1, 1};
@@ -430,7 +435,8 @@ bool check_characters(std::string_view source, Diagnostics& diagnostics) {
   return good;
 }
 
-// Directives change how the rest is read, or, between the lines of a document too, are dropped without a word.
+// Directives change how the rest is read, or, between the lines of a document too, are dropped
+// without a word.
 bool check_directives(std::string_view source, Diagnostics& diagnostics) {
   for (std::size_t line = 1;; ++line) {
     const std::size_t size = source.find('\n');

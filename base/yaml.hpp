@@ -1,10 +1,11 @@
 // Strict YAML: what a person reads is what the program gets.
 //
-// A subset of YAML 1.2 by refusal: one document; block and flow maps, sequences and scalars; no anchor,
-// alias, tag or merge key; a key twice in one map is an error. A scalar keeps its text and whether it was
-// quoted: `yes` is the text "yes", `010` the text "010"; the reader of the value decides, with the helpers
-// below, and an unquoted 010 is not a number (octal in YAML 1.1, ten in 1.2: an error in either reading).
-// Limits: yaml_bytes_max, yaml_depth_max, yaml_nodes_max; beyond them a diagnostic, never a crash.
+// A subset of YAML 1.2 by refusal: one document; block and flow maps, sequences and scalars; no
+// anchor, alias, tag or merge key; a key twice in one map is an error. A scalar keeps its text and
+// whether it was quoted: `yes` is the text "yes", `010` the text "010"; the reader of the value
+// decides, with the helpers below, and an unquoted 010 is not a number (octal in YAML 1.1, ten in
+// 1.2: an error in either reading). Limits: yaml_bytes_max, yaml_depth_max, yaml_nodes_max; beyond
+// them a diagnostic, never a crash.
 #pragma once
 
 #include <cstddef>
@@ -50,10 +51,12 @@ struct Node::Entry {
   Node value;
 };
 
-// The document, or nothing where it has errors (each is in `diagnostics`). An empty text is a null node.
+// The document, or nothing where it has errors (each is in `diagnostics`). An empty text is a null
+// node.
 [[nodiscard]] std::optional<Node> parse(std::string_view source, Diagnostics& diagnostics);
 
-// Typed reading. Each adds one diagnostic (code "wrong-type" or "out-of-range") and returns nothing on failure.
+// Typed reading. Each adds one diagnostic (code "wrong-type" or "out-of-range") and returns nothing
+// on failure.
 [[nodiscard]] std::optional<std::string> as_string(const Node&, Diagnostics&);
 [[nodiscard]] std::optional<std::int64_t> as_integer(const Node&, std::int64_t min,
                                                      std::int64_t max, Diagnostics&);
@@ -61,7 +64,8 @@ struct Node::Entry {
 // A scalar or a sequence of scalars as a list.
 [[nodiscard]] std::optional<std::vector<const Node*>> as_list(const Node&, Diagnostics&);
 
-// One error "unknown-key" for each key of the map that is not allowed, with the nearest allowed one as a hint.
+// One error "unknown-key" for each key of the map that is not allowed, with the nearest allowed one
+// as a hint.
 void reject_unknown_keys(const Node& map, std::initializer_list<std::string_view> allowed,
                          Diagnostics&);
 

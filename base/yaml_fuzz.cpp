@@ -1,5 +1,5 @@
-// Any text: parsing ends without a crash, a refusal has a place within the text and shows no control character,
-// and what is accepted reads the same a second time.
+// Any text: parsing ends without a crash, a refusal has a place within the text and shows no
+// control character, and what is accepted reads the same a second time.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,6 @@
-// Replays a corpus through a fuzz target where libFuzzer is not at hand, so that every past finding is an
-// ordinary test. A missing folder is an error: a renamed target must not silently lose its corpus.
+// Replays a corpus through a fuzz target where libFuzzer is not at hand, so that every past finding
+// is an ordinary test. A missing folder is an error: a renamed target must not silently lose its
+// corpus.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -1,10 +1,12 @@
 // Packets that read like a sentence, with right lengths, next-protocol fields and checksums:
 //
-//   packet().ethernet().vlan(5).ipv4("10.0.0.1", "10.0.0.2").tcp(1234, 80).seq(1).flags("PA").payload("GET /")
+//   packet().ethernet().vlan(5).ipv4("10.0.0.1", "10.0.0.2").tcp(1234, 80).seq(1).flags("PA")
+//       .payload("GET /")
 //
 // Layers stack as they are named; a tunnel is just more of them:
 //   packet().ethernet().ipv4(a, b).udp(40000, 4789).vxlan(7).ethernet().ipv4(c, d).icmp(8, 0)
-// A modifier (seq, ttl, ...) changes the last layer that has such a field; using one where there is none throws.
+// A modifier (seq, ttl, ...) changes the last layer that has such a field; using one where there is
+// none throws.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +52,8 @@ class PacketBuilder {
   PacketBuilder& ttl(std::uint8_t hops);
   PacketBuilder& protocol(std::uint8_t number);         // where no layer follows that tells it
   PacketBuilder& identification(std::uint16_t number);  // IPv4
-  // Makes it a fragment (IPv6: with the extension header). What follows is the fragment's part as it is.
+  // Makes it a fragment (IPv6: with the extension header). What follows is the fragment's part as
+  // it is.
   PacketBuilder& fragment(std::uint16_t offset_bytes, bool more, std::uint32_t identification = 1);
 
   // The last layer's checksum is made wrong.
@@ -96,8 +99,8 @@ class PacketBuilder {
 
 [[nodiscard]] inline PacketBuilder packet() { return {}; }
 
-// An IPv4 packet (of one Ethernet or no link header) cut into fragments of at most `bytes` of IP payload each
-// (a multiple of eight).
+// An IPv4 packet (of one Ethernet or no link header) cut into fragments of at most `bytes` of IP
+// payload each (a multiple of eight).
 [[nodiscard]] std::vector<Packet> fragments_of(const Packet& whole, std::size_t bytes);
 
 // The Internet checksum (RFC 1071), for tests that check checksums.
