@@ -55,7 +55,9 @@ std::vector<Record> make_records(std::size_t count) {
 }
 
 double run_store(const std::filesystem::path& directory, std::span<const Record> records, std::size_t batch) {
-  auto store = menshen::audit::Store::open({.directory = directory});
+  menshen::audit::StoreOptions options;
+  options.directory = directory;
+  auto store = menshen::audit::Store::open(options);
   if (!store) die(store.error().text.en);
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t at = 0; at < records.size(); at += batch) {
