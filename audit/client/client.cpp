@@ -81,6 +81,7 @@ class Client::Impl {
         boot_(boot),
         wake_(std::move(wake)),
         spool_(std::move(spool)) {
+    idle_ = !spool_ || spool_->empty();
     thread_ = std::thread([this] { run(); });
   }
   ~Impl() {
@@ -138,7 +139,7 @@ class Client::Impl {
   std::optional<Loss> loss_;
   std::deque<std::uint64_t> refused_;
   ClientStats stats_;
-  bool idle_ = true;  // nothing in flight, staged or spooled
+  bool idle_ = true;  // nothing queued, in flight, staged or spooled
   bool stop_ = false;
   bool asleep_ = false;
 
