@@ -57,7 +57,8 @@ audit::StoreOptions store_options(const Settings& settings) {
   return options;
 }
 
-// Turns SIGTERM into the server's stop descriptor; SIGHUP has nothing to reload here and is only logged.
+// Turns SIGTERM into the server's stop descriptor; SIGHUP has nothing to reload here and is only
+// logged.
 class StopOnSignal {
  public:
   static Result<std::unique_ptr<StopOnSignal>> start(Signals& signals) {

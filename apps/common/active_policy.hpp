@@ -1,7 +1,8 @@
-// The policy that was last applied, as policyd keeps it across restarts and the sensor reads it for its labels.
+// The policy that was last applied, as policyd keeps it across restarts and the sensor reads it for
+// its labels.
 //
-// One JSON file (active.json in policy.state_directory), replaced as a whole, so that a reader sees the old or
-// the new policy and never a mixture.
+// One JSON file (active.json in policy.state_directory), replaced as a whole, so that a reader sees
+// the old or the new policy and never a mixture.
 #pragma once
 
 #include <filesystem>
@@ -34,8 +35,8 @@ struct ActivePolicy {
 [[nodiscard]] Result<void> save_active_policy(const std::filesystem::path& file,
                                               const ActivePolicy& policy);
 
-// Compiles it for a running appliance: lines whose last day is over no longer hold. ErrorCode::corrupt where
-// the text does not compile any more.
+// Compiles it for a running appliance: lines whose last day is over no longer hold.
+// ErrorCode::corrupt where the text does not compile any more.
 [[nodiscard]] Result<policy::Policy> compile_active(const ActivePolicy& active, const Clock& clock);
 
 // Lower-case hex SHA-256.

@@ -22,10 +22,12 @@ struct Act {
   Json detail = Json::object();  // empty: none
 };
 
-// Both languages stand in the record's message ("zh / en"): it is evidence, and its reader is not known.
+// Both languages stand in the record's message ("zh / en"): it is evidence, and its reader is not
+// known.
 [[nodiscard]] audit::Record to_record(const Act& act);
 
-// How a daemon's client is set up from the settings; its spool is below the daemon's own state directory.
+// How a daemon's client is set up from the settings; its spool is below the daemon's own state
+// directory.
 [[nodiscard]] audit::ClientOptions audit_client_options(
     const Settings& settings, std::string source, const std::filesystem::path& state_directory);
 

@@ -130,7 +130,8 @@ Result<void> confine(const Settings& settings, std::string_view user_key, Sandbo
     return {};
   }
   if (::geteuid() == 0) plan.user = settings.text(user_key);
-  // What is not there cannot be allowed; whoever needs it fails when it reads, with the path in its message.
+  // What is not there cannot be allowed; whoever needs it fails when it reads, with the path in its
+  // message.
   std::erase_if(plan.read_only, [](const std::filesystem::path& path) {
     std::error_code error;
     return !std::filesystem::exists(path, error);

@@ -26,13 +26,13 @@ struct Daemon {
   Settings settings;
   Signals signals;
 
-  // Reads the settings file again; a mistake in it is logged with its place and nothing is returned. Keys that
-  // need a restart are named in a warning.
+  // Reads the settings file again; a mistake in it is logged with its place and nothing is
+  // returned. Keys that need a restart are named in a warning.
   [[nodiscard]] std::optional<Settings> reload() const;
 };
 
-// Parses the command line (--settings FILE, --lang zh|en, --check, --version, --help), loads the settings,
-// blocks the signals and runs the daemon. An error is logged and becomes the exit code.
+// Parses the command line (--settings FILE, --lang zh|en, --check, --version, --help), loads the
+// settings, blocks the signals and runs the daemon. An error is logged and becomes the exit code.
 [[nodiscard]] int run_daemon(int argc, char** argv, const DaemonInfo& info,
                              const std::function<Result<void>(Daemon&)>& run);
 
@@ -43,7 +43,8 @@ void log_error(LogLevel level, const Error& error);
 [[nodiscard]] Result<void> confine(const Settings& settings, std::string_view user_key,
                                    SandboxPlan plan);
 
-// Makes a daemon's own folder and, started as root, gives a new one to the user that the daemon will be.
+// Makes a daemon's own folder and, started as root, gives a new one to the user that the daemon
+// will be.
 [[nodiscard]] Result<void> prepare_directory(const std::filesystem::path& directory,
                                              const Settings& settings, std::string_view user_key,
                                              mode_t mode);

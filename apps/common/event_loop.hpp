@@ -1,7 +1,7 @@
 // A daemon's main loop: descriptors and timers, one thread, no callbacks from signal handlers.
 //
-// Not thread-safe. A callback may watch, unwatch and stop; it must not block for long, since everything else of
-// the daemon waits meanwhile.
+// Not thread-safe. A callback may watch, unwatch and stop; it must not block for long, since
+// everything else of the daemon waits meanwhile.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// What a program of ours exits with. The same numbers for every command and daemon; they are a contract for
-// scripts (docs/reference/exit-codes.md).
+// What a program of ours exits with. The same numbers for every command and daemon; they are a
+// contract for scripts (docs/reference/exit-codes.md).
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 // Every setting of every program of ours: one table, one file, one set of paths.
 //
-// A program reads the whole file, so that a mistake in any section is found by whichever starts first.
+// A program reads the whole file, so that a mistake in any section is found by whichever starts
+// first.
 #pragma once
 
 #include <filesystem>
@@ -23,8 +24,8 @@ struct LoadedSettings {
   Diagnostics diagnostics;
 };
 
-// Fails where the file cannot be read; what is wrong inside is in the diagnostics. Also checks what single
-// settings cannot: two paths or sockets that are the same.
+// Fails where the file cannot be read; what is wrong inside is in the diagnostics. Also checks what
+// single settings cannot: two paths or sockets that are the same.
 [[nodiscard]] Result<LoadedSettings> load_settings(const std::filesystem::path& file);
 [[nodiscard]] LoadedSettings parse_settings(std::string name, std::string_view source);
 

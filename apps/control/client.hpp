@@ -11,10 +11,12 @@ namespace menshen::apps {
 
 class ControlClient {
  public:
-  // ErrorCode::unavailable where the daemon does not run, ErrorCode::denied where the socket may not be opened.
+  // ErrorCode::unavailable where the daemon does not run, ErrorCode::denied where the socket may
+  // not be opened.
   [[nodiscard]] static Result<ControlClient> connect(const std::filesystem::path& socket);
 
-  // The reply's result; the daemon's own error otherwise. After ErrorCode::unavailable the connection is spent.
+  // The reply's result; the daemon's own error otherwise. After ErrorCode::unavailable the
+  // connection is spent.
   [[nodiscard]] Result<Json> call(const Request& request,
                                   std::chrono::milliseconds timeout = std::chrono::seconds(60));
 

@@ -4,7 +4,8 @@
 //   reply    {"version": 1, "ok": true, "result": {...}}
 //            {"version": 1, "ok": false, "error": {"code": "denied", "zh": "...", "en": "..."}}
 //
-// Both sides refuse another version. Every daemon answers "status" and "facts"; the others are in its README.
+// Both sides refuse another version. Every daemon answers "status" and "facts"; the others are in
+// its README.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -32,7 +33,8 @@ struct Request {
 
 [[nodiscard]] std::string_view error_code_name(ErrorCode code) noexcept;
 
-// Text that came from outside (packets, files) is not always UTF-8; bytes that are not become U+FFFD.
+// Text that came from outside (packets, files) is not always UTF-8; bytes that are not become
+// U+FFFD.
 [[nodiscard]] std::string to_line(const Json& json);
 [[nodiscard]] std::string to_pretty(const Json& json);
 

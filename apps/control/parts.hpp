@@ -1,7 +1,7 @@
 // Long control messages cut into parts that fit one message of base/channel.hpp.
 //
-// A part is an 8-byte header and bytes: 'M' 'C', version (1), flags (bit 0: more parts follow), the whole
-// message's length (32 bits, big endian, the same in every part).
+// A part is an 8-byte header and bytes: 'M' 'C', version (1), flags (bit 0: more parts follow), the
+// whole message's length (32 bits, big endian, the same in every part).
 #pragma once
 
 #include <cstddef>
@@ -24,14 +24,15 @@ inline constexpr std::size_t control_message_bytes_max = 64U << 20U;
 // ErrorCode::limit beyond control_message_bytes_max. An empty message is one part.
 [[nodiscard]] Result<std::vector<std::string>> split_parts(std::string_view message);
 
-// Puts one peer's parts together again. Memory grows with the bytes that came, never with what a header claims.
+// Puts one peer's parts together again. Memory grows with the bytes that came, never with what a
+// header claims.
 class PartAssembler {
  public:
   explicit PartAssembler(std::size_t bytes_max = control_message_bytes_max)
       : bytes_max_(bytes_max) {}
 
-  // The whole message with its last part, nothing before. ErrorCode::invalid for a part that breaks the format,
-  // ErrorCode::limit for a message beyond bytes_max; the peer should then be cut off.
+  // The whole message with its last part, nothing before. ErrorCode::invalid for a part that breaks
+  // the format, ErrorCode::limit for a message beyond bytes_max; the peer should then be cut off.
   [[nodiscard]] Result<std::optional<std::string>> add(std::string_view part);
 
  private:

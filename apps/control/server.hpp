@@ -1,7 +1,9 @@
-// A daemon's control socket. Who asks is what the kernel says of the peer (SO_PEERCRED, SO_PEERGROUPS).
+// A daemon's control socket. Who asks is what the kernel says of the peer (SO_PEERCRED,
+// SO_PEERGROUPS).
 //
-// Lives on the daemon's event loop and thread; a slow or hostile peer holds up nobody: nothing blocks, each
-// connection has a limit of memory and of idle time, and there are at most connections_max of them.
+// Lives on the daemon's event loop and thread; a slow or hostile peer holds up nobody: nothing
+// blocks, each connection has a limit of memory and of idle time, and there are at most
+// connections_max of them.
 #pragma once
 
 #include <deque>
@@ -45,8 +47,8 @@ class ControlServer {
  public:
   using Handler = std::function<Result<Json>(const Json& args, const Caller& caller)>;
 
-  // Group names are looked up now, so that the sandbox need not see /etc/group later. A group that does not
-  // exist is warned of, and nobody belongs to it.
+  // Group names are looked up now, so that the sandbox need not see /etc/group later. A group that
+  // does not exist is warned of, and nobody belongs to it.
   [[nodiscard]] static Result<std::unique_ptr<ControlServer>> bind(const ControlOptions& options,
                                                                    EventLoop& loop);
   ControlServer(const ControlServer&) = delete;

@@ -1,4 +1,5 @@
-// Questions to auditd over its own socket protocol (audit/server/protocol.hpp): JSON, one message each way.
+// Questions to auditd over its own socket protocol (audit/server/protocol.hpp): JSON, one message
+// each way.
 #pragma once
 
 #include "apps/control/message.hpp"

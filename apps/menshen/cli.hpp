@@ -28,7 +28,8 @@ class Cli {
     return lang_ == Lang::zh ? zh : en;
   }
 
-  // Reads the settings file when first asked for; a mistake in it is printed, and is ErrorCode::invalid.
+  // Reads the settings file when first asked for; a mistake in it is printed, and is
+  // ErrorCode::invalid.
   [[nodiscard]] Result<const Settings*> settings();
   std::string settings_file{default_settings_file};
 

@@ -29,8 +29,8 @@ Result<std::uint32_t> Enforcer::enforce(const policy::Policy& policy) {
     policy_ = policy;
     return wanted_->generation;
   }
-  // Without an earlier policy there is nothing to put back; a table that failed to compare stays, and it drops
-  // what it does not know.
+  // Without an earlier policy there is nothing to put back; a table that failed to compare stays,
+  // and it drops what it does not know.
   if (policy_) {
     if (const auto restored = restore(); !restored) {
       return fail_while(

@@ -19,9 +19,9 @@ class Enforcer {
   Enforcer(policy::nft::Kernel& kernel, policy::nft::LowerOptions options)
       : kernel_(kernel), options_(options) {}
 
-  // Commits the policy and reads it back. Either the kernel then holds exactly this policy, or an error is
-  // returned and the kernel holds what it held before (put back where the new one was not what was wanted).
-  // The ruleset's generation.
+  // Commits the policy and reads it back. Either the kernel then holds exactly this policy, or an
+  // error is returned and the kernel holds what it held before (put back where the new one was not
+  // what was wanted). The ruleset's generation.
   [[nodiscard]] Result<std::uint32_t> enforce(const policy::Policy& policy);
 
   // What differs now between the kernel and the last policy that was enforced.

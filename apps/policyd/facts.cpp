@@ -100,7 +100,8 @@ bool is_claimed(const Policy& policy, const std::string& name) {
   });
 }
 
-// Interfaces of this network namespace that are up and that no domain names. (/sys would show another namespace's.)
+// Interfaces of this network namespace that are up and that no domain names. (/sys would show
+// another namespace's.)
 void add_interfaces(Json& facts, const PolicyFactSources& sources) {
   ifaddrs* addresses = nullptr;
   if (::getifaddrs(&addresses) != 0) return;
@@ -160,7 +161,8 @@ void add_kernel(Json& facts, const nft::LiveRuleset& live, const std::vector<nft
   facts["drift_count"] = drifts.size();
   const nft::Ruleset& ruleset = live.ruleset;
   const bool working = live.present && !live.dormant;
-  // A chain read back as Hook::forward has the policy drop: the reader calls any other hook `other`.
+  // A chain read back as Hook::forward has the policy drop: the reader calls any other hook
+  // `other`.
   facts["default_drop"] =
       working &&
       std::any_of(ruleset.chains.begin(), ruleset.chains.end(),

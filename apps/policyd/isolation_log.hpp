@@ -1,8 +1,9 @@
 // Dropped packets -> audit records, counted together under a flood.
 //
-// One record a second for each (reason, domains, protocol, destination port), with the number of packets and one
-// of them as the example. Beyond records_max such groups in one second, the rest is one record of its own. So a
-// flood costs bounded memory and a bounded number of records, and no packet goes uncounted.
+// One record a second for each (reason, domains, protocol, destination port), with the number of
+// packets and one of them as the example. Beyond records_max such groups in one second, the rest is
+// one record of its own. So a flood costs bounded memory and a bounded number of records, and no
+// packet goes uncounted.
 #pragma once
 
 #include <array>
@@ -26,8 +27,8 @@ class IsolationLog {
   // Names of the domains in later packets.
   void set_policy(std::shared_ptr<const policy::Policy> policy) { policy_ = std::move(policy); }
   void add(const policy::nft::DroppedPacket& packet);
-  // The records since the last call; call it once a second. `lost`: packets that the kernel logged and nobody
-  // could read, since the last call.
+  // The records since the last call; call it once a second. `lost`: packets that the kernel logged
+  // and nobody could read, since the last call.
   [[nodiscard]] std::vector<audit::Record> take(std::uint64_t lost = 0);
 
  private:

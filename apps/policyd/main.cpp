@@ -1,4 +1,5 @@
-// menshen-policyd: the only program that changes the kernel's ruleset, and the reader of its drop log.
+// menshen-policyd: the only program that changes the kernel's ruleset, and the reader of its drop
+// log.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <poll.h>

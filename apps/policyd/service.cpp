@@ -96,8 +96,8 @@ void PolicyService::record(const Act& act) { audit_.submit(to_record(act)); }
 Result<void> PolicyService::start() {
   auto active = load_active_policy(options_.active_file);
   if (!active) {
-    // A damaged state file must not open the gate: what the kernel still holds is left alone, and an empty
-    // table gets the default drop.
+    // A damaged state file must not open the gate: what the kernel still holds is left alone, and
+    // an empty table gets the default drop.
     record({audit::Kind::policy,
             audit::Severity::critical,
             audit::Outcome::failure,

@@ -1,4 +1,5 @@
-// policyd at work: what its control socket answers, what it does on its own (expiry, drift, drop log).
+// policyd at work: what its control socket answers, what it does on its own (expiry, drift, drop
+// log).
 //
 // Operations: status, facts, show (Access::status); plan, apply (Access::admin). Their shapes:
 // docs/reference/control.md. Everything runs on the daemon's event loop.

@@ -1,7 +1,8 @@
 // The event file: lines in, appended by a thread of its own.
 //
-// push() never blocks on the disk: beyond lines_max waiting lines it drops and counts. A write that fails is
-// counted too, and tried again with the next lines; the first failure and the recovery are logged.
+// push() never blocks on the disk: beyond lines_max waiting lines it drops and counts. A write that
+// fails is counted too, and tried again with the next lines; the first failure and the recovery are
+// logged.
 #pragma once
 
 #include <atomic>
@@ -35,7 +36,8 @@ class EventFile {
 
   // Each without its line end. Thread-safe.
   void push(std::vector<std::string>&& lines);
-  // Opens the path again, after what waits has been written: the file was renamed (log rotation). Thread-safe.
+  // Opens the path again, after what waits has been written: the file was renamed (log rotation).
+  // Thread-safe.
   void reopen();
   [[nodiscard]] EventFileStats stats() const;
 

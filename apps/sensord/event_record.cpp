@@ -40,7 +40,8 @@ void add_flow(audit::Record& record, const Event& event, const sensor::DomainNam
     if (!protocol.is_discarded()) detail["transaction"] = std::move(protocol);
   }
   if (names == nullptr) return;
-  // The label's domains belong to the flow's initiator and responder, the record's to this packet's ends.
+  // The label's domains belong to the flow's initiator and responder, the record's to this packet's
+  // ends.
   const bool forward = event.direction == sensor::Direction::to_server;
   const auto from = names->domain(event.label.from_domain);
   const auto to = names->domain(event.label.to_domain);
@@ -66,7 +67,8 @@ audit::Severity severity_of_priority(std::uint32_t priority) noexcept {
 
 std::optional<audit::Record> to_audit_record(const Event& event, const sensor::DomainNames* names) {
   const bool alert = event.kind == EventKind::alert;
-  // An alert that blocked says so itself; a drop record of the same rule would count the attack twice.
+  // An alert that blocked says so itself; a drop record of the same rule would count the attack
+  // twice.
   const bool drop = event.kind == EventKind::drop && event.rule == nullptr &&
                     event.reason != sensor::DropReason::flow_dropped;
   if (!alert && !drop) return std::nullopt;

@@ -9,8 +9,8 @@
 
 namespace menshen::apps {
 
-// Nothing for events that the store does not keep: flow and transaction records, and the packets that follow a
-// flow's first drop (the event file has them).
+// Nothing for events that the store does not keep: flow and transaction records, and the packets
+// that follow a flow's first drop (the event file has them).
 [[nodiscard]] std::optional<audit::Record> to_audit_record(const sensor::Event& event,
                                                            const sensor::DomainNames* names);
 

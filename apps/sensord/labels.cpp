@@ -40,7 +40,8 @@ sensor::FlowLabel PolicyLabeler::label(const FiveTuple& tuple) const noexcept {
   label.from_domain = domain_index_[decision.from];
   label.to_domain = domain_index_[decision.to];
   if (decision.line != policy::line_none) label.policy_line = line_index_[decision.line];
-  // What reaches the queue is to be inspected, even where this policy no longer says so: the stricter mode.
+  // What reaches the queue is to be inspected, even where this policy no longer says so: the
+  // stricter mode.
   if (decision.inspect == policy::Inspect::alert) label.mode = sensor::InspectMode::alert;
   return label;
 }

@@ -1,7 +1,9 @@
-// What the policy says of each flow, for the sensor; and the names behind the numbers, for its events.
+// What the policy says of each flow, for the sensor; and the names behind the numbers, for its
+// events.
 //
-// Numbers stay valid over a change of policy: a flow that began under the old one still has its names. Used by the
-// worker's thread alone, except set_policy's argument, which another thread may have compiled.
+// Numbers stay valid over a change of policy: a flow that began under the old one still has its
+// names. Used by the worker's thread alone, except set_policy's argument, which another thread may
+// have compiled.
 #pragma once
 
 #include <memory>

@@ -43,8 +43,9 @@ sensor::EngineOptions engine_options(const Settings& settings) {
 
 Result<void> enter(const Settings& settings) {
   SandboxPlan plan;
-  // Verdicts are netlink messages, and the kernel asks for the capability with each of them, not only when the
-  // queue is opened. No other netlink socket can be made: the filter allows Unix sockets alone.
+  // Verdicts are netlink messages, and the kernel asks for the capability with each of them, not
+  // only when the queue is opened. No other netlink socket can be made: the filter allows Unix
+  // sockets alone.
   plan.keep_capabilities = {CAP_NET_ADMIN};
   plan.read_only = {"/proc", "/etc", "/usr/share/zoneinfo",
                     settings.text("policy.state_directory")};
@@ -81,6 +82,10 @@ void on_signal(Daemon& daemon, EventLoop& loop, const std::function<void()>& rel
 
 Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, SensorService& service,
                    const SensorService::Parts& parts) {
+  // Ready again means that what was read last is in force, so not before the rules are compiled.
+  const auto ready_after_reload = [&] {
+    if (!parts.reloader.running()) notify_ready("inspecting");
+  };
   const auto reload = [&] {
     notify_reloading();
     if (parts.events != nullptr) parts.events->reopen();
@@ -89,13 +94,16 @@ Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, Sens
       service.start_rule_reload();
     }
     service.take_policy();
-    notify_ready("inspecting");
+    ready_after_reload();
   };
   service.add_operations(control, reload);
   std::optional<Error> failure;
   loop.watch(daemon.signals.fd(), POLLIN, [&](short) { on_signal(daemon, loop, reload); });
   loop.watch(parts.watch.fd(), POLLIN, [&](short) { service.take_policy(); });
-  loop.watch(parts.reloader.fd(), POLLIN, [&](short) { service.finish_rule_reload(); });
+  loop.watch(parts.reloader.fd(), POLLIN, [&](short) {
+    service.finish_rule_reload();
+    ready_after_reload();
+  });
   loop.watch(parts.worker.failed_fd(), POLLIN, [&](short) {
     failure = parts.worker.failure();
     loop.stop();

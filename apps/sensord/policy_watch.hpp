@@ -16,7 +16,8 @@ struct PolicyForLabels {
 
 class PolicyWatch {
  public:
-  // Watches the folder of `file` through inotify(7); ErrorCode::not_found while the folder is not there.
+  // Watches the folder of `file` through inotify(7); ErrorCode::not_found while the folder is not
+  // there.
   [[nodiscard]] static Result<PolicyWatch> make(const std::filesystem::path& file);
   [[nodiscard]] int fd() const noexcept {
     return inotify_.get();

@@ -23,7 +23,8 @@ struct LoadedRules {
   WallTime loaded_at = 0;
 };
 
-// Folders stand for their *.rules files, by name. ErrorCode::not_found for a path that is not there.
+// Folders stand for their *.rules files, by name. ErrorCode::not_found for a path that is not
+// there.
 [[nodiscard]] Result<std::vector<std::filesystem::path>> find_rule_files(
     const std::vector<std::string>& paths);
 
@@ -33,8 +34,8 @@ struct LoadedRules {
 
 [[nodiscard]] Result<LoadedRules> load_rules(const Settings& settings);
 
-// Compiles in a thread of its own; fd() becomes readable when take() has something. One at a time: a start()
-// while one is under way is remembered and done after it.
+// Compiles in a thread of its own; fd() becomes readable when take() has something. One at a time:
+// a start() while one is under way is remembered and done after it.
 class RuleReloader {
  public:
   [[nodiscard]] static Result<std::unique_ptr<RuleReloader>> make();
@@ -43,6 +44,7 @@ class RuleReloader {
   RuleReloader& operator=(const RuleReloader&) = delete;
 
   void start(const Settings& settings);
+  [[nodiscard]] bool running() const noexcept { return thread_.joinable(); }
   [[nodiscard]] int fd() const noexcept { return done_.get(); }
   // After fd() was readable. Starts the next one where it was asked for.
   [[nodiscard]] Result<LoadedRules> take();

@@ -1,7 +1,9 @@
-// sensord at work: what its control socket answers, and what changes while packets go on (rules, policy).
+// sensord at work: what its control socket answers, and what changes while packets go on (rules,
+// policy).
 //
-// Operations: status, facts (Access::status); reload (Access::admin), the same as SIGHUP. Their shapes:
-// docs/reference/control.md. Everything here runs on the daemon's event loop; the packets have their own thread.
+// Operations: status, facts (Access::status); reload (Access::admin), the same as SIGHUP. Their
+// shapes: docs/reference/control.md. Everything here runs on the daemon's event loop; the packets
+// have their own thread.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Where the sensor's events go: the event file (all of them) and the audit store (alerts and drops).
+// Where the sensor's events go: the event file (all of them) and the audit store (alerts and
+// drops).
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
 // The packet thread: takes batches from the port, runs them through the engine, gives verdicts.
 //
-// New rules and a new policy are handed over by another thread and taken up between two batches, so no packet is
-// ever judged half by one and half by the other, and none waits for a compilation.
+// New rules and a new policy are handed over by another thread and taken up between two batches, so
+// no packet is ever judged half by one and half by the other, and none waits for a compilation.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,8 @@ struct WorkerCounters {
 
 class Worker {
  public:
-  // `labeler` belongs to the worker's thread from now on; `sink` is called on it. Both outlive the worker.
+  // `labeler` belongs to the worker's thread from now on; `sink` is called on it. Both outlive the
+  // worker.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> start(
       std::unique_ptr<sensor::PacketPort> port, const sensor::EngineOptions& options,
       std::shared_ptr<const sensor::RuleSet> rules, PolicyLabeler& labeler,
@@ -42,7 +43,8 @@ class Worker {
   [[nodiscard]] int failed_fd() const noexcept { return failed_.get(); }
   [[nodiscard]] std::optional<Error> failure() const;
 
-  // Ends after the batch in hand: verdicts given, open streams inspected, their events handed to the sink.
+  // Ends after the batch in hand: verdicts given, open streams inspected, their events handed to
+  // the sink.
   void stop();
 
  private:
