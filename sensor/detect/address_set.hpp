@@ -1,5 +1,5 @@
-// The addresses and ports of a rule's header: lists, ranges, negation, nesting and variables, resolved to sorted
-// disjoint ranges. Lookup is a binary search; "any" costs one comparison.
+// The addresses and ports of a rule's header: lists, ranges, negation, nesting and variables,
+// resolved to sorted disjoint ranges. Lookup is a binary search; "any" costs one comparison.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The inside of a RuleSet: rules in order of precedence, and how the few that could match are found among them.
+// The inside of a RuleSet: rules in order of precedence, and how the few that could match are found
+// among them.
 #pragma once
 
 #include <array>
@@ -16,7 +17,8 @@ namespace menshen::sensor {
 
 using RuleIndex = std::uint32_t;  // into CompiledRules::rules: lower comes first
 
-// Rules without a pattern, by the one port they name where there are few: most packets then skip them.
+// Rules without a pattern, by the one port they name where there are few: most packets then skip
+// them.
 struct AlwaysRules {
   std::vector<RuleIndex> any_port;
   std::map<std::uint16_t, std::vector<RuleIndex>> by_destination;

@@ -1,8 +1,8 @@
 // Evaluates a rule's tests on one buffer: the contents with their places, expressions, numbers.
 //
-// Semantics of the Suricata rule language: a test that is relative to the one before it makes that one try its
-// further places; one that is not does not. Work is bounded: inspection_steps_max tests per list, and a search
-// of one content is linear in the buffer.
+// Semantics of the Suricata rule language: a test that is relative to the one before it makes that
+// one try its further places; one that is not does not. Work is bounded: inspection_steps_max tests
+// per list, and a search of one content is linear in the buffer.
 #pragma once
 
 #include <array>
@@ -27,7 +27,8 @@ struct MatchScratch {
 
 struct BufferView {
   Bytes bytes;
-  // Where `bytes` begins in its stream: absolute places (offset, depth) count from the stream's beginning.
+  // Where `bytes` begins in its stream: absolute places (offset, depth) count from the stream's
+  // beginning.
   std::uint64_t stream_offset = 0;
 };
 

@@ -1,4 +1,5 @@
-// Rules against bytes: the first part of the input (up to a NUL) is a rule file, the rest a stream and a packet.
+// Rules against bytes: the first part of the input (up to a NUL) is a rule file, the rest a stream
+// and a packet.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -148,6 +148,8 @@ bool match_field(const FieldTest& test, const PacketView& view) noexcept {
   if (field == Field::dsize) {
     if (packet.ip_version == 0) return false;
     value = packet.payload_length;
+    // "not of this size" speaks of payloads: an empty packet has none.
+    if (test.range.kind == NumberRange::Kind::not_equal && value == 0U) return false;
   } else if (field == Field::vlan_layers) {
     value = packet.vlan_count;
   } else if (field == Field::vlan_id) {

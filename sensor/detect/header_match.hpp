@@ -1,4 +1,5 @@
-// Evaluates what a rule asks of the packet and its flow: addresses, ports, direction, header fields.
+// Evaluates what a rule asks of the packet and its flow: addresses, ports, direction, header
+// fields.
 #pragma once
 
 #include "sensor/detect/rule.hpp"
@@ -7,8 +8,8 @@
 
 namespace menshen::sensor {
 
-// The packet at hand, with what several rules ask read once. Without a network header (a flow's end) only the tuple
-// is known and every header field is absent.
+// The packet at hand, with what several rules ask read once. Without a network header (a flow's
+// end) only the tuple is known and every header field is absent.
 struct PacketView {
   const PacketMeta* packet = nullptr;
   const Flow* flow = nullptr;  // null: none

@@ -1,5 +1,6 @@
-// What rules remember of hosts: rates (threshold, detection_filter) and bits (xbits, hostbits). Both tables are
-// bounded: where full, the entry that was made first gives way, which is counted. One worker's own.
+// What rules remember of hosts: rates (threshold, detection_filter) and bits (xbits, hostbits).
+// Both tables are bounded: where full, the entry that was made first gives way, which is counted.
+// One worker's own.
 #pragma once
 
 #include <cstdint>

@@ -137,12 +137,12 @@ void Inspector::Impl::unique(std::vector<RuleIndex>& candidates) {
   counters_.candidates += candidates.size();
 }
 
-void Inspector::Impl::begin(PacketMeta&) {
+void Inspector::Impl::begin(PacketMeta& packet) {
+  protocol_known_ = packet.flow != nullptr && packet.flow->app != AppProto::unknown;
   matches_.clear();
   findings_.clear();
   with_protocol_.clear();
   budget_ = options_.candidates_max;
-  streamed_ = false;
 }
 
 void Inspector::Impl::check_plain(const std::vector<RuleIndex>& rules, PacketMeta& packet) {
@@ -162,6 +162,9 @@ void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol)
       with_protocol_.push_back(index);
       continue;
     }
+    const bool stream_only =
+        candidate.proto.part == RuleProto::Part::stream || candidate.flow.only_stream;
+    if (stream_only && packet.proto == IpProto::tcp && !candidate.lists.empty()) continue;
     if (!applies(candidate, view, packet.flow)) continue;
     if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
       fire(index, view, packet.flow, packet.payload(), nullptr);
@@ -184,38 +187,26 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
   const FiveTuple tuple = tuple_of(packet);
   group.always.append(tuple.sport, tuple.dport, candidates_);
+  // Bytes that no stream carries: a connection whose beginning was not seen.
+  const bool carried = packet.flow != nullptr && !packet.flow->midstream;
+  if (packet.proto == IpProto::tcp && packet.payload_length != 0 && !carried) {
+    const PayloadGroup& stream = compiled_->stream[d];
+    if (stream.patterns) stream.patterns->scan(packet.payload(), 0, patterns_, candidates_);
+    stream.always.append(tuple.sport, tuple.dport, candidates_);
+  }
   unique(candidates_);
   check_packet_rules(packet, false);
 }
 
-// Bytes that no stream carries: a connection whose beginning was not seen.
-void Inspector::Impl::check_unstreamed(PacketMeta& packet) {
-  const bool carried = streamed_ || (packet.flow != nullptr && !packet.flow->midstream);
-  if (packet.proto != IpProto::tcp || packet.payload_length == 0 || carried) return;
-  const PayloadGroup& group = compiled_->stream[static_cast<std::size_t>(packet.direction)];
-  candidates_.clear();
-  if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
-  const PacketView view = view_of(packet);
-  group.always.append(view.tuple.sport, view.tuple.dport, candidates_);
-  unique(candidates_);
-  for (const RuleIndex index : candidates_) {
-    const Rule& candidate = rule(index);
-    const bool stream_only =
-        candidate.proto.part == RuleProto::Part::stream || candidate.flow.only_stream;
-    if (stream_only || !applies(candidate, view, packet.flow)) continue;
-    if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
-      fire(index, view, packet.flow, packet.payload(), nullptr);
-    }
-  }
-}
-
 void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
   if (packet.ip_version == 0) return;
-  check_unstreamed(packet);
   check_packet_rules(packet, true);
   if (packet.flow == nullptr || packet.flow->app == AppProto::unknown) return;
   const auto& rules = compiled_->app_only[transport_index(packet.proto)];
   if (rules.empty()) return;
+  // A passive sensor on TCP speaks from the packet after the one that decided the protocol, as its
+  // peers do.
+  if (!options_.inline_mode && packet.proto == IpProto::tcp && !protocol_known_) return;
   const auto d = static_cast<std::size_t>(packet.direction);
   const bool seen = std::exchange(state_of(*packet.flow).protocol_seen[d], true);
   const PacketView view = view_of(packet);
@@ -233,7 +224,8 @@ const InspectorCounters& Inspector::Impl::counters() noexcept {
   return counters_;
 }
 
-// ---- the public face --------------------------------------------------------------------------------------------
+// ---- the public face
+// --------------------------------------------------------------------------------------------
 
 Inspector::Inspector(const InspectorOptions& options, std::shared_ptr<const RuleSet> rules)
     : impl_(std::make_unique<Impl>(options, std::move(rules))) {}

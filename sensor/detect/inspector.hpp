@@ -1,17 +1,20 @@
-// Which rules a packet, a stream or a transaction fires, and what follows for the packet and its flow.
+// Which rules a packet, a stream or a transaction fires, and what follows for the packet and its
+// flow.
 //
 // For each packet, in this order:
 //   inspector.begin(packet, number);
-//   inspector.inspect_packet(packet);                      // header and packet rules that ask no protocol
+//   inspector.inspect_packet(packet);                      // header and packet rules that ask no
+// protocol
 //   (stream stage) -> inspector.on_stream_data(...)        // stream rules
 //   (proto stage)  -> inspector.on_transaction(...)        // protocol rules
 //   inspector.inspect_protocol(packet);                    // packet rules that ask for a protocol
-//   inspector.decide(packet);                              // precedence, thresholds, verdict; appends findings
-// A flow's end: begin() and decide() with the record that stands for it.
+//   inspector.decide(packet);                              // precedence, thresholds, verdict;
+// appends findings A flow's end: begin() and decide() with the record that stands for it.
 //
-// Action order: pass, drop, reject, alert. What a rule is checked on decides how far its action reaches (RuleKind).
-// One worker's own. Bounds, each counted when met: candidates_max per packet, inspection_steps_max, regex limits,
-// stream_window_bytes of look-back, pending_rules_max per stream direction.
+// Action order: pass, drop, reject, alert. What a rule is checked on decides how far its action
+// reaches (RuleKind). One worker's own. Bounds, each counted when met: candidates_max per packet,
+// inspection_steps_max, regex limits, stream_window_bytes of look-back, pending_rules_max per
+// stream direction.
 #pragma once
 
 #include <cstdint>

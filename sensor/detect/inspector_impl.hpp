@@ -103,7 +103,6 @@ class Inspector::Impl {
   void unique(std::vector<RuleIndex>& candidates);
   void check_packet_rules(PacketMeta& packet, bool with_protocol);
   void check_plain(const std::vector<RuleIndex>& rules, PacketMeta& packet);
-  void check_unstreamed(PacketMeta& packet);
 
   // inspector_state.cpp
   [[nodiscard]] bool match_state(const Rule& rule, const PacketView& view, Flow* flow);
@@ -142,7 +141,7 @@ class Inspector::Impl {
   std::vector<RuleIndex> candidates_;
   std::vector<RuleIndex> with_protocol_;  // packet candidates that wait for the protocol
   std::size_t budget_ = 0;                // candidates left for this packet
-  bool streamed_ = false;                 // this packet's bytes went through the stream
+  bool protocol_known_ = false;           // before this packet
   std::vector<Match> matches_;
   std::vector<Finding> findings_;
   WallTime findings_time_ = 0;

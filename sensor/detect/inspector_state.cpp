@@ -167,14 +167,16 @@ void Inspector::Impl::act(const Rule& rule, const Match& match, PacketMeta& pack
   const bool blocks =
       rule.info.action == RuleAction::drop || rule.info.action == RuleAction::reject;
   const bool only_alert = flow != nullptr && flow->label.mode != InspectMode::block;
-  if (!blocks || !options_.inline_mode || only_alert) return;
+  if (!blocks || only_alert) return;
+  // A passive sensor cannot drop; it says no more of a flow that would not have gone on.
+  if (whole_flow) flow->action = FlowAction::drop;
+  if (!options_.inline_mode) return;
   const bool rejects = rule.info.action == RuleAction::reject;
   const Verdict verdict = rejects ? Verdict::reject : Verdict::drop;
   if (packet.verdict < verdict) {
     packet.verdict = verdict;
     packet.reason = rejects ? DropReason::rule_reject : DropReason::rule;
   }
-  if (whole_flow) flow->action = FlowAction::drop;
   if (finding != nullptr) finding->blocked = true;
 }
 
@@ -207,6 +209,9 @@ const std::vector<Finding>& Inspector::Impl::decide(PacketMeta& packet) {
       finding.payload = std::move(match.payload);
       findings_.push_back(std::move(finding));
       if (packet.flow != nullptr) packet.flow->alerted = true;
+    }
+    if (matched.bypass && packet.flow != nullptr && packet.flow->action == FlowAction::none) {
+      packet.flow->action = FlowAction::pass;
     }
     if (pass) break;  // it stands before all that would alert or drop
   }

@@ -1,4 +1,5 @@
-// Rules on a reassembled stream: each chunk is looked at with the bytes before it, never twice for the same match.
+// Rules on a reassembled stream: each chunk is looked at with the bytes before it, never twice for
+// the same match.
 #include "sensor/detect/inspector_impl.hpp"
 
 namespace menshen::sensor {
@@ -14,7 +15,6 @@ void forget_passed(std::vector<StreamMemory::Mark>& marks, std::uint64_t place) 
 
 void Inspector::Impl::on_stream_data(Flow& flow, Direction direction, Bytes bytes,
                                      std::uint64_t offset, PacketMeta& packet) {
-  streamed_ = true;
   if (!compiled_->stream_wanted[static_cast<std::size_t>(direction)]) return;
   StreamMemory& stream = state_of(flow).stream[static_cast<std::size_t>(direction)];
   if (offset != stream.end) {  // bytes between are missing
@@ -25,7 +25,8 @@ void Inspector::Impl::on_stream_data(Flow& flow, Direction direction, Bytes byte
   stream.window += as_text(bytes);
   stream.end = offset + bytes.size();
   stream.fresh += bytes.size();
-  // A passive sensor has time: fewer, larger looks, and one report where a pattern repeats within a message.
+  // A passive sensor has time: fewer, larger looks, and one report where a pattern repeats within a
+  // message.
   if (options_.inline_mode || stream.fresh >= stream_chunk_bytes)
     flush_stream(flow, direction, packet);
 }
@@ -79,9 +80,9 @@ void Inspector::Impl::check_stream_rule(RuleIndex index, StreamMemory& stream,
     from = fired->place;
   }
   const bool undecided = candidate.proto.app != AppProto::unknown && flow.app == AppProto::unknown;
-  const bool matched = !undecided && applies(candidate, view, &flow) &&
-                       match_lists(candidate, {{as_bytes(window), from}, view.packet});
-  if (matched) {
+  // What the flow's state forbids now is not tried again on the same bytes.
+  if (!undecided && !applies(candidate, view, &flow)) return;
+  if (!undecided && match_lists(candidate, {{as_bytes(window), from}, view.packet})) {
     fire(index, view, &flow, as_bytes(window), nullptr);
     if (fired != stream.fired.end()) {
       fired->place = stream.end;

@@ -1,5 +1,5 @@
-// Rules on transactions: preselected by the buffers' patterns as these appear, then held until their other buffers
-// can answer.
+// Rules on transactions: preselected by the buffers' patterns as these appear, then held until
+// their other buffers can answer.
 #include "sensor/detect/inspector_impl.hpp"
 #include "sensor/detect/transform.hpp"
 

@@ -8,7 +8,7 @@
 
 namespace menshen::sensor {
 
-// ---- draft ------------------------------------------------------------------------------------------------------
+// ---- draft --------------------------------------------------------------------------------------
 
 void RuleDraft::open_buffer(BufferRef buffer, bool many_instances) {
   open_ = buffer;
@@ -82,6 +82,7 @@ void RuleDraft::add_test_in(BufferRef buffer, Test test) {
   auto& tests = rule.lists[static_cast<std::size_t>(list)].tests;
   tests.push_back(std::move(test));
   last_ = {list, static_cast<int>(tests.size()) - 1, false};
+  if (opened_ && list_ < 0 && open_ == buffer && transforms_.empty()) list_ = list;
 }
 
 Content* RuleDraft::last_content() {
@@ -140,7 +141,7 @@ Result<int> RuleDraft::new_variable(std::string_view name) {
   return rule.variables++;
 }
 
-// ---- table ------------------------------------------------------------------------------------------------------
+// ---- table --------------------------------------------------------------------------------------
 
 namespace {
 
@@ -180,7 +181,7 @@ std::vector<std::string_view> keyword_names() {
   return names;
 }
 
-// ---- text -------------------------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);

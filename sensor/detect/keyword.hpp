@@ -92,7 +92,8 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> header_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
 
-// ---- helpers for the parse functions ----------------------------------------------------------------------------
+// ---- helpers for the parse functions
+// ----------------------------------------------------------------------------
 
 [[nodiscard]] std::string_view trim(std::string_view text);
 // Parts between `separator`, trimmed. An empty text has no parts.

@@ -1,4 +1,5 @@
-// Keywords that read numbers out of the bytes: byte_test, byte_jump, byte_extract, byte_math, base64_decode.
+// Keywords that read numbers out of the bytes: byte_test, byte_jump, byte_extract, byte_math,
+// base64_decode.
 #include <fmt/format.h>
 
 #include <array>

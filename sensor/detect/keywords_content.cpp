@@ -116,7 +116,7 @@ Result<void> parse_fast_pattern(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
-// ---- pcre -------------------------------------------------------------------------------------------------------
+// ---- pcre ---------------------------------------------------------------------------------------
 
 struct RegexOptions {
   Regex::Flags flags;
@@ -210,18 +210,18 @@ Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
     test.negated = true;
     text = trim(text.substr(1));
   }
-  const auto inner = unquote(text);
-  const auto close = inner ? inner->rfind('/') : std::string_view::npos;
-  if (!inner || !inner->starts_with('/') || close == 0 || close == std::string_view::npos) {
+  const std::string_view inner = unquote(text).value_or(text);
+  const auto close = inner.rfind('/');
+  if (!inner.starts_with('/') || close == 0 || close == std::string_view::npos) {
     return invalid("pcre 应形如 \"/表达式/选项\"", "pcre must look like \"/expression/options\"");
   }
-  std::string_view letters = inner->substr(close + 1);
+  const std::string_view letters = inner.substr(close + 1);
   if (letters.find(',') != std::string_view::npos) {
     return invalid("尚不支持 pcre 捕获变量", "capturing into variables is not supported");
   }
   const auto options = MENSHEN_TRY(regex_options(letters));
   // A semicolon can only be written escaped in a rule; to PCRE "\;" is the same as ";".
-  auto regex = MENSHEN_TRY(Regex::compile(inner->substr(1, close - 1), options.flags));
+  auto regex = MENSHEN_TRY(Regex::compile(inner.substr(1, close - 1), options.flags));
   test.regex = std::make_shared<const Regex>(std::move(regex));
   test.relative = options.relative;
   if (!options.buffer) {
@@ -232,7 +232,7 @@ Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
-// ---- sizes ------------------------------------------------------------------------------------------------------
+// ---- sizes --------------------------------------------------------------------------------------
 
 Result<void> parse_isdataat(RuleDraft& draft, const KeywordUse& use) {
   IsDataAt test;

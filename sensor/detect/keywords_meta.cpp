@@ -89,6 +89,10 @@ Result<void> parse_alert(RuleDraft& draft, const KeywordUse&) {
   draft.rule.alert_anyway = true;
   return {};
 }
+Result<void> parse_bypass(RuleDraft& draft, const KeywordUse&) {
+  draft.rule.bypass = true;
+  return {};
+}
 Result<void> parse_nothing(RuleDraft&, const KeywordUse&) { return {}; }
 
 // Which pattern preselects a rule is decided by what is cheap here; the answer is the same.
@@ -184,6 +188,7 @@ constexpr std::array keywords = {
     Keyword{"target", Value::required, &parse_target},
     Keyword{"noalert", Value::none, &parse_noalert},
     Keyword{"alert", Value::none, &parse_alert},
+    Keyword{"bypass", Value::none, &parse_bypass},
     Keyword{"prefilter", Value::none, &parse_nothing},
     Keyword{"flow", Value::required, &parse_flow},
     Keyword{"requires", Value::required, &parse_requires},

@@ -1,7 +1,7 @@
 // Many literals in one pass: which rules' patterns occur in these bytes. Hyperscan behind one file.
 //
-// A database is immutable and shared; the scratch is a worker's own. Patterns shorter than pattern_bytes_min do not
-// belong here: a few of them cost more than thousands of longer ones.
+// A database is immutable and shared; the scratch is a worker's own. Patterns shorter than
+// pattern_bytes_min do not belong here: a few of them cost more than thousands of longer ones.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,8 @@ class MultiPattern {
   MultiPattern& operator=(MultiPattern&&) noexcept;
   ~MultiPattern();
 
-  // Appends the rules whose pattern occurs (some may come twice). `offset`: where `bytes` begins in its stream.
+  // Appends the rules whose pattern occurs (some may come twice). `offset`: where `bytes` begins in
+  // its stream.
   void scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
             std::vector<std::uint32_t>& rules) const;
   [[nodiscard]] std::size_t longest() const noexcept;  // bytes of the longest pattern

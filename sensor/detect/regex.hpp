@@ -1,5 +1,5 @@
-// Perl-compatible regular expressions for rules: PCRE2 with hard limits, since a rule's author and a packet's sender
-// together could otherwise make one match take minutes.
+// Perl-compatible regular expressions for rules: PCRE2 with hard limits, since a rule's author and
+// a packet's sender together could otherwise make one match take minutes.
 #pragma once
 
 #include <cstdint>

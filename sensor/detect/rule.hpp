@@ -1,5 +1,5 @@
-// A rule as data: what its text means, before and after compilation. No behaviour here; content_match.hpp and
-// header_match.hpp evaluate it.
+// A rule as data: what its text means, before and after compilation. No behaviour here;
+// content_match.hpp and header_match.hpp evaluate it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace menshen::sensor {
 
-// ---- where a test looks ----------------------------------------------------------------------------------------
+// ---- where a test looks -------------------------------------------------------------------------
 
 enum class BufferKind : std::uint8_t {
   payload,  // of the packet or the reassembled stream
@@ -60,7 +60,7 @@ struct Transform {
   bool operator==(const Transform&) const = default;
 };
 
-// ---- tests on a buffer -----------------------------------------------------------------------------------------
+// ---- tests on a buffer --------------------------------------------------------------------------
 
 // A number written in the rule, or a variable that byte_extract or byte_math filled in earlier.
 struct Operand {
@@ -213,7 +213,7 @@ struct TestList {
   bool absent = false;
 };
 
-// ---- tests on the packet and the flow ---------------------------------------------------------------------------
+// ---- tests on the packet and the flow -----------------------------------------------------------
 
 enum class Field : std::uint8_t {
   dsize,
@@ -283,7 +283,7 @@ struct FlowTest {
   bool present = false;  // the rule has a flow keyword
 };
 
-// ---- state across packets ---------------------------------------------------------------------------------------
+// ---- state across packets -----------------------------------------------------------------------
 
 enum class BitOperation : std::uint8_t { set, unset, toggle, is_set, is_not_set };
 enum class BitScope : std::uint8_t { flow, source, destination, ip_pair };
@@ -323,7 +323,7 @@ struct Threshold {
   std::uint32_t multiplier = 0;
 };
 
-// ---- the rule -----------------------------------------------------------------------------------------------------
+// ---- the rule -----------------------------------------------------------------------------------
 
 struct RuleProto {
   enum class Transport : std::uint8_t { any, tcp, udp, icmp, icmpv4, icmpv6, sctp };
@@ -364,6 +364,7 @@ struct Rule {
   Threshold detection_filter;
   bool noalert = false;
   bool alert_anyway = false;  // `alert` in a pass rule
+  bool bypass = false;        // after a match the flow is let go
   bool has_priority = false;
   int variables = 0;        // how many byte_extract / byte_math results
   std::uint32_t order = 0;  // of loading

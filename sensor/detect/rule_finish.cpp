@@ -102,7 +102,10 @@ bool needs_packet(const Rule& rule) {
   const auto packet_test = [](const HeaderTest& test) {
     if (std::holds_alternative<AppProtoTest>(test)) return false;
     const auto* field = std::get_if<FieldTest>(&test);
-    return field == nullptr || (field->field < Field::flow_age && field->field != Field::vlan_id);
+    if (field == nullptr) return true;
+    const bool of_flow =
+        field->field >= Field::flow_age && field->field < Field::stream_size_server;
+    return !of_flow && field->field != Field::vlan_id;
   };
   const auto packet_buffer = [](const TestList& list) {
     return list.buffer.kind != BufferKind::payload && list.buffer.kind != BufferKind::transaction;

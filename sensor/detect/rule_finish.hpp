@@ -1,4 +1,5 @@
-// What a whole rule means once all its options are known: its protocol, direction and kind; contradictions.
+// What a whole rule means once all its options are known: its protocol, direction and kind;
+// contradictions.
 #pragma once
 
 #include "base/result.hpp"

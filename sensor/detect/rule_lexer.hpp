@@ -1,5 +1,5 @@
-// From a rule file to its rules as text, each byte still knowing its place: joins lines that end in a backslash,
-// skips comments and blank lines, splits header and options. Meaning is rule_parser's.
+// From a rule file to its rules as text, each byte still knowing its place: joins lines that end in
+// a backslash, skips comments and blank lines, splits header and options. Meaning is rule_parser's.
 #pragma once
 
 #include <string>

@@ -14,12 +14,13 @@ struct ParseContext {
   Classifications classifications;
 };
 
-// The rule; or nothing and one error in `diagnostics`. Codes: "rule-syntax", "unknown-keyword", "keyword-value",
-// "unknown-protocol", "rule-address", "rule-conflict".
+// The rule; or nothing and one error in `diagnostics`. Codes: "rule-syntax", "unknown-keyword",
+// "keyword-value", "unknown-protocol", "rule-address", "rule-conflict".
 [[nodiscard]] std::optional<Rule> parse_rule(const RuleText& text, const ParseContext& context,
                                              Diagnostics& diagnostics);
 
-// classification.config: "config classification: name,description,priority". Other lines are errors.
+// classification.config: "config classification: name,description,priority". Other lines are
+// errors.
 [[nodiscard]] Classifications parse_classifications(std::string_view source,
                                                     Diagnostics& diagnostics);
 // What rules commonly name, where no file is given.

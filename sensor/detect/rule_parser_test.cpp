@@ -42,8 +42,9 @@ const Content& content(const Rule& rule, std::size_t list = 0, std::size_t test 
 
 TEST_CASE("a rule's header and its description") {
   const Rule rule = parsed(
-      R"(drop tcp $HOME_NET [80,8080] <> !10.0.0.0/8 any (msg:"a \"b\"\; c"; classtype:web-application-attack; )"
-      R"(reference:cve,2021-1; metadata:severity High, tag a b; target:dest_ip; sid:7; rev:3; gid:2;))");
+      R"(drop tcp $HOME_NET [80,8080] <> !10.0.0.0/8 any (msg:"a \"b\"\; c"; )"
+      R"(classtype:web-application-attack; reference:cve,2021-1; metadata:severity High, tag a b; )"
+      R"(target:dest_ip; sid:7; rev:3; gid:2;))");
   CHECK(rule.info.action == RuleAction::drop);
   CHECK(rule.bidirectional);
   CHECK(rule.sport.contains(8080));

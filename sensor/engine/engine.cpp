@@ -66,7 +66,8 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         proto(ProtoLimits{}, *this),
         inspector(inspector_options(wanted), std::move(rules)) {}
 
-  // ---- one packet through the stages ----------------------------------------------------------------------------
+  // ---- one packet through the stages
+  // ----------------------------------------------------------------------------
 
   void process(PacketBatch& batch) {
     const ChecksumMode checksums =
@@ -103,7 +104,8 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     current = nullptr;
   }
 
-  // What the packet's verdict means outside: counters, the drop record; a passive sensor only watches.
+  // What the packet's verdict means outside: counters, the drop record; a passive sensor only
+  // watches.
   void settle(PacketMeta& packet) {
     if (!packet.dropped()) return;
     ++counters.drops[static_cast<std::size_t>(packet.reason)];
@@ -175,7 +177,8 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     events.clear();
   }
 
-  // ---- stream -> proto -> detect --------------------------------------------------------------------------------
+  // ---- stream -> proto -> detect
+  // --------------------------------------------------------------------------------
 
   void on_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                PacketMeta& packet) override {

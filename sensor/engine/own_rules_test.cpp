@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "sensor/engine/conversation.hpp"
+#include "sensor/engine/test_conversation.hpp"
 
 using namespace menshen;
 using namespace menshen::sensor;
