@@ -116,7 +116,7 @@ Standing rate(const Edition& edition, const Tally& all) {
   return s;
 }
 
-// Points lost on one side: weight times what is missing, in units of 100/n; never more than the side has.
+// Points lost on one side: weight times what is missing, in units of 100/n; at most the side's 50.
 double lost(const std::vector<ItemResult>& items, bool technical, double partial_share,
             double open_share, double unit) {
   double sum = 0;

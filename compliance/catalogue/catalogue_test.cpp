@@ -45,7 +45,8 @@ wording: {zh: 自述, en: own}
 sources: [{zh: 源, en: source}]
 estimates: [{zh: 估, en: estimate}]
 editions:
-  - {id: e, title: {zh: 版, en: edition}, basis: {zh: 法, en: basis}, kind: rate, partial_tenths: 0, conforming_above: 90, basic_above: 60}
+  - {id: e, title: {zh: 版, en: edition}, basis: {zh: 法, en: basis}, kind: rate,
+     partial_tenths: 0, conforming_above: 90, basic_above: 60}
 )";
 
 std::string replaced(std::string text, const std::string& what, const std::string& with) {

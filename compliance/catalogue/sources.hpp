@@ -1,5 +1,5 @@
-// The whole list of what may be run and read on a host. A check can name nothing else, and nothing here changes
-// anything.
+// The whole list of what may be run and read on a host. A check can name nothing else, and nothing
+// here changes anything.
 #pragma once
 
 #include <chrono>

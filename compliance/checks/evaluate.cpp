@@ -24,7 +24,8 @@ using Regex = Handle<pcre2_code, &pcre2_code_free>;
 using MatchContext = Handle<pcre2_match_context, &pcre2_match_context_free>;
 using MatchData = Handle<pcre2_match_data, &pcre2_match_data_free>;
 
-// A regex that does not compile, or exceeds its limits, is an error of the check: never a match or a mismatch.
+// A regex that does not compile, or exceeds its limits, is an error of the check: never a match,
+// never a mismatch.
 Outcome regex_matches(const std::string& pattern, const std::string& subject) {
   if (subject.size() > regex_subject_bytes_max) return Outcome::error;
   int code = 0;
@@ -127,7 +128,7 @@ Outcome is_empty(const json& value, const json& wanted) {
   return from(empty == wanted.get<bool>());
 }
 
-// A value of a type the operator cannot judge is an error, so that no operator turns it into a pass.
+// A value of a type the operator cannot judge is an error, so that none turns it into a pass.
 Outcome compare(const Predicate& p, const json& value) {
   switch (p.op) {
     case Operator::equals:

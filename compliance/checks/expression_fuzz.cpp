@@ -1,4 +1,5 @@
-// A check expression on facts of every type: an outcome, never a crash; without facts never yes or no.
+// A check expression on facts of every type: an outcome, never a crash; without facts never yes or
+// no.
 #include <cstddef>
 #include <cstdint>
 
@@ -18,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Facts f;
     const Provenance p = make_provenance("h", "s", 0, "raw");
     const auto object = nlohmann::json::parse(
-        R"({"n":5,"t":"text","l":[1,"x",null,true],"e":[],"o":{"a.b":1,"a":{"b":2}},"z":null,"y":true})");
+        R"({"n":5,"t":"text","l":[1,"x",null,true],"e":[],"o":{"a.b":1,"a":{"b":2}},)"
+        R"("z":null,"y":true})");
     f.add("a", object, p);
     f.add("host.sshd", object, p);
     f.add("host.file./etc/login.defs", {{"present", true}, {"settings", object}}, p);

@@ -371,7 +371,7 @@ class Collector {
     return parse::packages(*text);
   }
 
-  // Without package lists apt would say "nothing to do": then nothing is known, and nothing is said.
+  // Without package lists apt would say "nothing to do": nothing is known, and nothing is said.
   Collected updates(Raw& raw) {
     const auto names = MENSHEN_TRY(list_if_there(host_, "/var/lib/apt/lists"));
     WallTime newest = 0;

@@ -157,7 +157,7 @@ Result<std::string> read_until_end(int fd, const HostCommand& command) {
 
 }  // namespace
 
-// /proc files have no size, so the whole-file helper's stat cannot be trusted here: read to the end.
+// /proc files have no size, so the whole-file helper's stat cannot be trusted: read to the end.
 Result<std::string> LocalHost::read(const std::string& path) const {
   const std::filesystem::path full = root_ / std::filesystem::path(path).relative_path();
   const UniqueFd fd(open(full.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));

@@ -1,4 +1,5 @@
-// Readers of the host's own file formats. Hostile input: every function takes any bytes and is linear in them.
+// Readers of the host's own file formats. Hostile input: every function takes any bytes and is
+// linear in them.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
-// Text from outside, made safe to show: well-formed UTF-8, no control characters but newline and tab, no
-// direction overrides that would show a text in another order than it is read.
+// Text from outside, made safe to show: well-formed UTF-8, no control characters but newline and
+// tab, no direction overrides that would show a text in another order than it is read.
 #pragma once
 
 #include <string>

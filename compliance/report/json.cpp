@@ -1,4 +1,5 @@
-// The same numbers as the page, for programs. ordered_json keeps the order in which a reader wants them.
+// The same numbers as the page, for programs. ordered_json keeps the order in which a reader wants
+// them.
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
