@@ -224,9 +224,9 @@ void Client::Impl::run() {
   while (true) {
     wait();
     receive();
+    connect();  // before the spool: what auditd can take at once needs no detour
     stage();
     spool_staged();
-    connect();
     send();
     publish();
     const std::unique_lock lock(mutex_);
