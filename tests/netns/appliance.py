@@ -22,7 +22,8 @@ class Appliance:
         self.state = lab.root / "state"
         self.events_file = self.state / "eve.json"
         self.daemons = {}
-        self.settings_file = lab.root / "menshen.yaml"
+        self.settings_file = lab.root / "etc" / "menshen.yaml"
+        self.settings_file.parent.mkdir(exist_ok=True)
         self.state.mkdir(parents=True, exist_ok=True)
         self.write_settings(rules, settings or {})
 

@@ -325,7 +325,7 @@ def keep_running(lab, board, output):
     board.section("演示环境保持运行,Ctrl-C 结束。查看方法:", "Everything keeps running until Ctrl-C. To look around:")
     print(f"  {enter} finance curl -s http://10.30.0.10/\n  {enter} finance curl -m 3 http://10.20.0.10/\n"
           f"  {enter} gate nft list table inet menshen\n"
-          f"  {enter} gate build/release/bin/menshen --settings {lab.root}/menshen.yaml status", flush=True)
+          f"  {enter} gate build/release/bin/menshen --settings {lab.root}/etc/menshen.yaml status", flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

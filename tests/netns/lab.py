@@ -285,6 +285,7 @@ class Lab:
             for holder in self._holders.values():
                 holder.kill()
                 holder.wait()
+                holder.stdout.close()
         shutil.rmtree(self.sockets, ignore_errors=True)
         if self._temporary:
             shutil.rmtree(self.root, ignore_errors=True)

@@ -8,7 +8,7 @@ RULE = 'drop http any any -> any any (msg:"{word}"; flow:established,to_server; 
 class Reload(Scenario):
     def setUp(self):
         super().setUp()
-        self.rules = self.lab.root / "site.rules"
+        self.rules = self.lab.root / "etc" / "site.rules"
         self.rules.write_text(RULE.format(word="first-word", sid=1))
         self.appliance.write_settings([self.rules], {})
         self.start()

@@ -54,7 +54,8 @@ class Scenario(unittest.TestCase):
         self.appliance = Appliance(self.lab, self.programs, settings=self.settings)
 
     def _close(self):
-        if any(error for _, error in self._outcome.errors[-1:]):
+        result = self._outcome.result
+        if any(test is self for test, _ in result.failures + result.errors):
             for name, daemon in self.appliance.daemons.items():
                 print(f"---- {name}\n{daemon.tail(25)}", file=sys.stderr)
         self.lab.__exit__(None, None, None)
