@@ -1,7 +1,8 @@
-// Appends the same records to the audit store, and as plain rows to SQLite with the same durability (WAL,
-// synchronous FULL, the same batches): what chain and checkpoints cost over the floor.
+// Appends the same records to the audit store, and as plain rows to SQLite with the same durability
+// (WAL, synchronous FULL, the same batches): what chain and checkpoints cost over the floor.
 //
-//   bench_audit DIRECTORY RECORDS BATCH     one JSON line: {"store_seconds": ..., "sqlite_seconds": ...}
+//   bench_audit DIRECTORY RECORDS BATCH     one JSON line: {"store_seconds": ..., "sqlite_seconds":
+// ...}
 #include <sqlite3.h>
 
 #include <chrono>
@@ -54,7 +55,8 @@ std::vector<Record> make_records(std::size_t count) {
   return records;
 }
 
-double run_store(const std::filesystem::path& directory, std::span<const Record> records, std::size_t batch) {
+double run_store(const std::filesystem::path& directory, std::span<const Record> records,
+                 std::size_t batch) {
   menshen::audit::StoreOptions options;
   options.directory = directory;
   auto store = menshen::audit::Store::open(options);
@@ -73,11 +75,13 @@ void execute(sqlite3* db, const char* sql) {
   if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) die(sqlite3_errmsg(db));
 }
 
-double run_sqlite(const std::filesystem::path& file, std::span<const Record> records, std::size_t batch) {
+double run_sqlite(const std::filesystem::path& file, std::span<const Record> records,
+                  std::size_t batch) {
   sqlite3* raw = nullptr;
   if (sqlite3_open(file.c_str(), &raw) != SQLITE_OK) die("cannot open " + file.string());
   const Database db(raw);
-  execute(raw, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(n INTEGER PRIMARY KEY, body BLOB)");
+  execute(raw, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+               "CREATE TABLE t(n INTEGER PRIMARY KEY, body BLOB)");
   sqlite3_stmt* prepared = nullptr;
   sqlite3_prepare_v2(raw, "INSERT INTO t(body) VALUES(?)", -1, &prepared, nullptr);
   const Statement insert(prepared);

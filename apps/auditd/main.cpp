@@ -120,7 +120,7 @@ Result<void> run(Daemon& daemon) {
   SandboxPlan plan;
   plan.read_only = {"/proc", "/etc", "/usr/share/zoneinfo"};
   plan.read_write = {options.directory, control.socket.parent_path()};
-  MENSHEN_CHECK(confine(settings, "sandbox.auditd_user", plan));
+  MENSHEN_CHECK(confine(daemon, "sandbox.auditd_user", plan));
 
   audit::Store store = MENSHEN_TRY(audit::Store::open(options));
   const std::uint64_t records = store.status().records;

@@ -123,13 +123,21 @@ int run_daemon(int argc, char** argv, const DaemonInfo& info,
   return to_int(exit_code_of(done.error().code));
 }
 
-Result<void> confine(const Settings& settings, std::string_view user_key, SandboxPlan plan) {
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return path;
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+Result<void> confine(const Daemon& daemon, std::string_view user_key, SandboxPlan plan) {
+  const Settings& settings = daemon.settings;
   if (settings.text("sandbox.mode") == "off") {
     log(LogLevel::warning, {"进程沙箱已关闭（sandbox.mode: off），仅限排错使用",
                             "the sandbox is off (sandbox.mode: off); for finding faults only"});
     return {};
   }
   if (::geteuid() == 0) plan.user = settings.text(user_key);
+  plan.read_only.push_back(folder_of(daemon.settings_file));
   // What is not there cannot be allowed; whoever needs it fails when it reads, with the path in its
   // message.
   std::erase_if(plan.read_only, [](const std::filesystem::path& path) {

@@ -39,9 +39,14 @@ struct Daemon {
 // Logs a Result's error in both languages' own words, at `level`.
 void log_error(LogLevel level, const Error& error);
 
-// enter_sandbox(), unless the settings switch it off: then a warning. `user` is the settings key.
-[[nodiscard]] Result<void> confine(const Settings& settings, std::string_view user_key,
+// enter_sandbox(), unless the settings switch it off: then a warning. `user_key` is the settings
+// key. The folder of the settings file is readable too: a reload reads it again.
+[[nodiscard]] Result<void> confine(const Daemon& daemon, std::string_view user_key,
                                    SandboxPlan plan);
+
+// What to allow so that `path` can still be read after it was replaced by another file of its name:
+// Landlock knows files by their inode. A folder is itself, a file its folder.
+[[nodiscard]] std::filesystem::path folder_of(const std::filesystem::path& path);
 
 // Makes a daemon's own folder and, started as root, gives a new one to the user that the daemon
 // will be.

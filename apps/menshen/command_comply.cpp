@@ -10,7 +10,7 @@
 #include "apps/menshen/product_facts.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/crypto/digest.hpp"
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 #include "base/file.hpp"
 #include "compliance/compliance.hpp"
 

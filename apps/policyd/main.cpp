@@ -74,7 +74,7 @@ Result<void> run(Daemon& daemon) {
   plan.read_write = {state,
                      std::filesystem::path(settings.text("general.policyd_socket")).parent_path()};
   plan.network = true;  // netlink
-  MENSHEN_CHECK(confine(settings, "sandbox.policyd_user", plan));
+  MENSHEN_CHECK(confine(daemon, "sandbox.policyd_user", plan));
 
   const auto kernel = MENSHEN_TRY(policy::nft::NftKernel::open());
   auto reader = MENSHEN_TRY(policy::nft::NflogReader::open(

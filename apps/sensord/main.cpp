@@ -41,7 +41,8 @@ sensor::EngineOptions engine_options(const Settings& settings) {
   return options;
 }
 
-Result<void> enter(const Settings& settings) {
+Result<void> enter(const Daemon& daemon) {
+  const Settings& settings = daemon.settings;
   SandboxPlan plan;
   // Verdicts are netlink messages, and the kernel asks for the capability with each of them, not
   // only when the queue is opened. No other netlink socket can be made: the filter allows Unix
@@ -49,9 +50,11 @@ Result<void> enter(const Settings& settings) {
   plan.keep_capabilities = {CAP_NET_ADMIN};
   plan.read_only = {"/proc", "/etc", "/usr/share/zoneinfo",
                     settings.text("policy.state_directory")};
-  for (const std::string& path : settings.list("sensor.rules")) plan.read_only.emplace_back(path);
+  for (const std::string& path : settings.list("sensor.rules")) {
+    plan.read_only.push_back(folder_of(path));
+  }
   if (const auto& file = settings.text("sensor.classification"); !file.empty()) {
-    plan.read_only.emplace_back(file);
+    plan.read_only.push_back(folder_of(file));
   }
   plan.read_write = {settings.text("sensor.state_directory"),
                      std::filesystem::path(settings.text("general.sensord_socket")).parent_path()};
@@ -59,7 +62,7 @@ Result<void> enter(const Settings& settings) {
   if (const auto& file = settings.text("sensor.events_file"); !file.empty()) {
     plan.read_write.push_back(std::filesystem::path(file).parent_path());
   }
-  return confine(settings, "sandbox.sensord_user", plan);
+  return confine(daemon, "sandbox.sensord_user", plan);
 }
 
 Result<std::unique_ptr<EventFile>> open_events(const Settings& settings) {
@@ -135,7 +138,7 @@ Result<void> run(Daemon& daemon) {
   auto port = MENSHEN_TRY(sensor::open_nfqueue(queue_options(settings)));
   const UniqueFd statistics(
       ::open("/proc/self/net/netfilter/nfnetlink_queue", O_RDONLY | O_CLOEXEC));
-  MENSHEN_CHECK(enter(settings));
+  MENSHEN_CHECK(enter(daemon));
 
   const auto events = MENSHEN_TRY(open_events(settings));
   const auto audit =

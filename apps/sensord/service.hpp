@@ -29,8 +29,8 @@ class SensorService {
     audit::Client& audit;
     PolicyWatch& watch;
     RuleReloader& reloader;
-    const UniqueFd&
-        queue_statistics;  // /proc/net/netfilter/nfnetlink_queue, opened while root's files could be
+    // /proc/net/netfilter/nfnetlink_queue, opened while root's files could be
+    const UniqueFd& queue_statistics;
   };
 
   SensorService(Settings settings, LoadedRules rules, Parts parts)

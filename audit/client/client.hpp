@@ -20,7 +20,7 @@
 #include <string>
 
 #include "audit/record/record.hpp"
-#include "audit/store/disk.hpp"
+#include "audit/disk/disk.hpp"
 #include "base/clock.hpp"
 
 namespace menshen::audit {
@@ -67,6 +67,7 @@ class Client {
   bool submit(Record record);
   // Returns when the record is durable. ErrorCode::limit: queue full, not taken;
   // ErrorCode::unavailable: not yet durable after `timeout` (it may become so later).
+  // ErrorCode::denied: auditd refused it (a record that waits in the spool is only counted then).
   [[nodiscard]] Result<void> submit_durable(
       Record record, std::chrono::milliseconds timeout = std::chrono::seconds(5));
   // Waits until everything submitted before is durable.

@@ -17,7 +17,7 @@
 #include <span>
 #include <string>
 
-#include "audit/store/disk.hpp"
+#include "audit/disk/disk.hpp"
 #include "base/file.hpp"
 #include "base/result.hpp"
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audit/server/protocol.hpp"
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 
 namespace menshen::audit {
 namespace {

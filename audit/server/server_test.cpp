@@ -17,7 +17,7 @@
 #include "audit/store/query.hpp"
 #include "audit/testing/fault_vfs.hpp"
 #include "audit/testing/samples.hpp"
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 #include "audit/verify/verify.hpp"
 #include "tests/testkit/temp_dir.hpp"
 

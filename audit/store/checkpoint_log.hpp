@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "audit/store/disk.hpp"
+#include "audit/disk/disk.hpp"
 #include "audit/store/note.hpp"
 #include "base/file.hpp"
 

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audit/store/tail.hpp"
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 #include "base/file.hpp"
 
 namespace menshen::audit {

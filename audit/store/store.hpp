@@ -32,7 +32,7 @@
 #include <vector>
 
 #include "audit/record/record.hpp"
-#include "audit/store/disk.hpp"
+#include "audit/disk/disk.hpp"
 #include "audit/store/note.hpp"
 
 namespace menshen::audit {
@@ -108,7 +108,7 @@ class Store {
   [[nodiscard]] Result<SignedNote> checkpoint();
   // Whether records have waited for a checkpoint longer than the interval.
   [[nodiscard]] bool checkpoint_due() const;
-  // The evidence as JSON (verify/evidence.hpp reads it).
+  // The evidence as JSON (store/evidence.hpp reads it).
   [[nodiscard]] Result<std::string> attest(const Attestation& attestation);
 
   [[nodiscard]] StoreStatus status() const;

@@ -10,7 +10,7 @@
 #include "audit/store/query.hpp"
 #include "audit/testing/fault_vfs.hpp"
 #include "audit/testing/samples.hpp"
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 #include "audit/verify/verify.hpp"
 #include "base/file.hpp"
 #include "tests/testkit/fake_clock.hpp"

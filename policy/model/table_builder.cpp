@@ -74,7 +74,8 @@ bool TableBuilder::add(const TableLine& line, std::uint32_t index, Coverage& cov
   return true;
 }
 
-// Entries for the overlap of (from, to, any class) with every class that a line covering the pair names.
+// Entries for the overlap of (from, to, any class) with every class that a line covering the pair
+// names.
 bool TableBuilder::add_overlaps(Entries& out, DomainId from, DomainId to, bool with_any) const {
   const auto add_key = [&](ClassId cls) {
     const TableKey key{from, to, cls};

@@ -1,11 +1,13 @@
 // Flow lines -> entries of the decision table: the first line that covers a flow decides it.
 //
-// Wide lines (any) make entries with a wide key. A lookup takes the narrowest key that fits, so wherever two
-// keys of different shape overlap, an entry of its own for their overlap says which line came first.
+// Wide lines (any) make entries with a wide key. A lookup takes the narrowest key that fits, so
+// wherever two keys of different shape overlap, an entry of its own for their overlap says which
+// line came first.
 //
-// Why that is enough: let a flow's lookup find key k, and let L be the first line that covers the flow. The
-// overlap of k and L's key covers the flow, has an entry, and is at least as narrow as k; as k was found
-// first it is k itself. So L covers all of k, and no earlier line does, since it would cover the flow.
+// Why that is enough: let a flow's lookup find key k, and let L be the first line that covers the
+// flow. The overlap of k and L's key covers the flow, has an entry, and is at least as narrow as k;
+// as k was found first it is k itself. So L covers all of k, and no earlier line does, since it
+// would cover the flow.
 #pragma once
 
 #include <cstdint>

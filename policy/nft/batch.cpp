@@ -29,7 +29,8 @@ using SetHandle = Handle<nftnl_set, &nftnl_set_free>;
 using ObjectHandle = Handle<nftnl_obj, &nftnl_obj_free>;
 using UdataHandle = Handle<nftnl_udata_buf, &nftnl_udata_buf_free>;
 
-// nft's numbers of data types (its src/datatype.h): the kernel only stores them, `nft list` needs them.
+// nft's numbers of data types (its src/datatype.h): the kernel only stores them, `nft list` needs
+// them.
 constexpr std::array<std::pair<FieldType, std::uint32_t>, 8> type_numbers{
     {{FieldType::id, 19},
      {FieldType::ipv4, 7},
@@ -216,8 +217,8 @@ bool Batch::add_set(const std::string& table, const Set& set, std::uint32_t id) 
     if (id_data) nftnl_udata_put_u32(udata.get(), NFTNL_UDATA_SET_DATABYTEORDER, host_endian);
   }
   nftnl_set_set_u32(made.get(), NFTNL_SET_FLAGS, flags);
-  // With its size known, a hash set gets the kernel's fixed table. An exact size is no risk: the set is
-  // always replaced as a whole.
+  // With its size known, a hash set gets the kernel's fixed table. An exact size is no risk: the
+  // set is always replaced as a whole.
   if (!set.interval && !set.elements.empty()) {
     nftnl_set_set_u32(made.get(), NFTNL_SET_DESC_SIZE,
                       static_cast<std::uint32_t>(set.elements.size()));

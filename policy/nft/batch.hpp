@@ -15,7 +15,8 @@ struct nlmsghdr;
 
 namespace menshen::policy::nft {
 
-// Numbered messages, each with a word on what it does, so that the kernel's answer can be told to a person.
+// Numbered messages, each with a word on what it does, so that the kernel's answer can be told to a
+// person.
 class Batch {
  public:
   // Sequence numbers begin at `sequence`.
@@ -28,7 +29,8 @@ class Batch {
   // A chain with this one rule, to learn whether the kernel knows it.
   [[nodiscard]] bool add_trial(const std::string& table, const Expression& expression,
                                QueueKind queue);
-  // The last message asks for an answer. Without the end mark the kernel checks all and changes nothing.
+  // The last message asks for an answer. Without the end mark the kernel checks all and changes
+  // nothing.
   enum class End : std::uint8_t { commit, try_only };
   void finish(End end);
 

@@ -1,5 +1,5 @@
-// A kernel in memory, for tests of what stands above nft::Kernel. Can fail the N-th call, before or after
-// it took effect: a commit whose answer is lost may have been done.
+// A kernel in memory, for tests of what stands above nft::Kernel. Can fail the N-th call, before or
+// after it took effect: a commit whose answer is lost may have been done.
 #pragma once
 
 #include <algorithm>

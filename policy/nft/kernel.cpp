@@ -129,8 +129,8 @@ struct NftKernel::State {
   QueueKind queue = QueueKind::native;
 };
 
-// Reads answers up to the one of the batch's last message. The kernel has queued all of them by the time
-// send() returns, so that after an answer for the whole batch nothing else can follow.
+// Reads answers up to the one of the batch's last message. The kernel has queued all of them by the
+// time send() returns, so that after an answer for the whole batch nothing else can follow.
 Result<std::vector<Answer>> NftKernel::State::transact(const Batch& batch) {
   MENSHEN_CHECK(port->send(batch.bytes()));
   std::vector<Answer> answers;
@@ -186,7 +186,8 @@ Result<Interrupted> NftKernel::State::dump(std::uint16_t type, const std::string
       }
       if (mnl_nlmsg_get_payload_len(each) < sizeof(nfgenmsg)) continue;
       const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(each));
-      // The kernel stamps each message with its ruleset's generation: all dumps must tell of the same.
+      // The kernel stamps each message with its ruleset's generation: all dumps must tell of the
+      // same.
       if (dump_generation.value_or(header->res_id) != header->res_id)
         interrupted = Interrupted::yes;
       dump_generation = header->res_id;

@@ -1,5 +1,5 @@
-// The ruleset in a real kernel, between network namespaces of our own. Hidden: run by kernel_test.sh, which
-// says so when it cannot (not root).
+// The ruleset in a real kernel, between network namespaces of our own. Hidden: run by
+// kernel_test.sh, which says so when it cannot (not root).
 #include "policy/nft/kernel.hpp"
 
 #include <arpa/inet.h>

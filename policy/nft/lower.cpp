@@ -24,8 +24,8 @@ enum class Code : std::uint32_t {
   inspect_logged = 6,
 };
 
-// Registers by use. A key of three ids fills 0..2; an address is looked up from 4 (IPv6: 4..7). What a map
-// gives goes through the packet's mark into its place.
+// Registers by use. A key of three ids fills 0..2; an address is looked up from 4 (IPv6: 4..7).
+// What a map gives goes through the packet's mark into its place.
 constexpr Slot key_slot = 0;
 constexpr Slot interface_slot = 1;  // behind the domain's id: the key (id . interface)
 constexpr Slot address_slot = 4;
@@ -360,8 +360,8 @@ void Lowering::chains() {
   chain("known", {{{LoadCt{LoadCt::Key::mark, key_slot},
                     Lookup{"marks", key_slot, DataType::verdict, 0, false}}},
                   {{go("egress")}}});
-  // Only errors about a connection share its mark; a connection that another one announced (FTP data)
-  // inherits the mark too, and must be decided for itself.
+  // Only errors about a connection share its mark; a connection that another one announced (FTP
+  // data) inherits the mark too, and must be decided for itself.
   const auto error = [](std::uint8_t protocol) -> Rule {
     return {{LoadMeta{LoadMeta::Key::l4proto, key_slot}, Compare{true, key_slot, {protocol}},
              go("known")}};

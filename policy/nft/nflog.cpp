@@ -162,7 +162,8 @@ Result<NflogReader> NflogReader::open(std::uint16_t group, std::uint32_t snap_by
   const int bytes = static_cast<int>(socket_bytes);
   static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)));
 
-  // A no-op that needs the same right, since the kernel answers EPERM for a group in other hands, too.
+  // A no-op that needs the same right, since the kernel answers EPERM for a group in other hands,
+  // too.
   Request permitted(0, 1);
   nfulnl_msg_config_cmd command{NFULNL_CFG_CMD_PF_BIND};
   mnl_attr_put(permitted.message, NFULA_CFG_CMD, sizeof(command), &command);

@@ -24,8 +24,8 @@ struct DroppedPacket {
   std::vector<std::byte> excerpt;  // its first bytes, from the IP header
 };
 
-// The addresses, protocol and ports of an IP packet, and its length by its own header. False: cut short,
-// a later fragment, or no IP. Hostile bytes are expected.
+// The addresses, protocol and ports of an IP packet, and its length by its own header. False: cut
+// short, a later fragment, or no IP. Hostile bytes are expected.
 [[nodiscard]] bool read_tuple(Bytes packet, FiveTuple& tuple, std::uint32_t& length);
 
 // Not thread-safe.

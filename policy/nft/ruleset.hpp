@@ -111,8 +111,8 @@ struct LoadCt {
   Slot to = 0;
   bool operator==(const LoadCt&) const = default;
 };
-// The packet's own mark: the ruleset's scratch cell. nft (1.0.6) aborts when it lists a rule that uses a
-// looked-up value as a key, unless the value came through something it knows.
+// The packet's own mark: the ruleset's scratch cell. nft (1.0.6) aborts when it lists a rule that
+// uses a looked-up value as a key, unless the value came through something it knows.
 struct SetMark {
   Slot from = 0;
   bool operator==(const SetMark&) const = default;

@@ -1,5 +1,5 @@
-// Any bytes as a policy file: no crash, and whatever loads decides as its lines say and lowers to a ruleset
-// that equals itself.
+// Any bytes as a policy file: no crash, and whatever loads decides as its lines say and lowers to a
+// ruleset that equals itself.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -44,7 +44,7 @@ void Inspector::Impl::flush_stream(Flow& flow, Direction direction, PacketMeta& 
   if (group.patterns) {
     const std::size_t overlap = std::min(before, group.patterns->longest() - 1);
     const auto unseen = as_bytes(std::string_view(stream.window).substr(before - overlap));
-    group.patterns->scan(unseen, start + before - overlap, patterns_, candidates_);
+    group.patterns->scan(unseen, start + before - overlap, patterns_, candidates_, overlap);
   }
   for (const auto& mark : stream.pending) candidates_.push_back(mark.rule);
   PacketView view = view_of(flow, direction, packet);

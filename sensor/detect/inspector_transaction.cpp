@@ -67,7 +67,7 @@ void Inspector::Impl::preselect(const TransactionGroup& group, TransactionState:
         if (wanted.transforms.empty()) {
           const std::size_t overlap = std::min(scanned.bytes, wanted.patterns.longest() - 1);
           const std::size_t from = scanned.bytes - overlap;
-          wanted.patterns.scan(view.bytes.subspan(from), from, patterns_, candidates_);
+          wanted.patterns.scan(view.bytes.subspan(from), from, patterns_, candidates_, overlap);
           scanned.bytes = view.bytes.size();
         } else if (view.complete || !last || over) {
           const auto changed =

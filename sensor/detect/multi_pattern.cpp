@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/handle.hpp"
 
@@ -23,11 +24,16 @@ struct Subscriber {
 struct ScanContext {
   const std::vector<std::vector<Subscriber>>* subscribers;
   std::vector<std::uint32_t>* rules;
+  std::vector<std::uint32_t>* stamps;
+  std::uint32_t stamp;
   std::uint64_t offset;
+  std::size_t seen;
 };
 
 int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, void* raw) {
   const auto& context = *static_cast<ScanContext*>(raw);
+  if (to <= context.seen) return 0;
+  if (std::exchange((*context.stamps)[id], context.stamp) == context.stamp) return 0;
   for (const Subscriber& subscriber : (*context.subscribers)[id]) {
     if (to + context.offset <= subscriber.end_max) context.rules->push_back(subscriber.rule);
   }
@@ -38,6 +44,8 @@ int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, v
 
 struct PatternScratch::State {
   HsScratch scratch;
+  std::vector<std::uint32_t> stamps;  // by literal: the last scan that reported it
+  std::uint32_t stamp = 0;
 };
 
 struct MultiPattern::Database {
@@ -54,6 +62,7 @@ Result<void> PatternScratch::prepare(const MultiPattern& patterns) {
   hs_scratch_t* scratch = state_->scratch.release();
   const auto rc = hs_alloc_scratch(patterns.database_->database.get(), &scratch);
   state_->scratch.reset(scratch);
+  state_->stamps.resize(std::max(state_->stamps.size(), patterns.size()));
   if (rc != HS_SUCCESS) {
     return fail(ErrorCode::io,
                 {"无法分配模式匹配工作区", "cannot allocate the pattern matcher's scratch"});
@@ -79,8 +88,7 @@ Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns) {
     if (fresh) {
       literals.push_back(pattern.bytes.data());
       lengths.push_back(pattern.bytes.size());
-      // One report per scan and literal: the rest would name the same rules again.
-      flags.push_back(HS_FLAG_SINGLEMATCH | (pattern.nocase ? unsigned{HS_FLAG_CASELESS} : 0U));
+      flags.push_back(pattern.nocase ? unsigned{HS_FLAG_CASELESS} : 0U);
       ids.push_back(entry->second);
       built->subscribers.emplace_back();
       built->longest = std::max(built->longest, pattern.bytes.size());
@@ -103,12 +111,16 @@ Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns) {
 }
 
 void MultiPattern::scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
-                        std::vector<std::uint32_t>& rules) const {
+                        std::vector<std::uint32_t>& rules, std::size_t seen) const {
   if (bytes.size() < pattern_bytes_min) return;
-  ScanContext context{&database_->subscribers, &rules, offset};
+  PatternScratch::State& state = *scratch.state_;
+  if (++state.stamp == 0) {
+    std::fill(state.stamps.begin(), state.stamps.end(), 0);
+    state.stamp = 1;
+  }
+  ScanContext context{&database_->subscribers, &rules, &state.stamps, state.stamp, offset, seen};
   hs_scan(database_->database.get(), reinterpret_cast<const char*>(bytes.data()),
-          static_cast<unsigned>(bytes.size()), 0, scratch.state_->scratch.get(), &on_match,
-          &context);
+          static_cast<unsigned>(bytes.size()), 0, state.scratch.get(), &on_match, &context);
 }
 
 std::size_t MultiPattern::longest() const noexcept { return database_->longest; }

@@ -12,7 +12,8 @@ constexpr std::uint32_t none = 0xffff'ffff;
 constexpr std::uint32_t block_flows = 1024;
 constexpr WallTime second = 1'000'000'000;
 
-// Flows of one class have one timeout, so a list in the order of the last packet needs only its head looked at.
+// Flows of one class have one timeout, so a list in the order of the last packet needs only its
+// head looked at.
 enum AgeClass : std::uint8_t {
   tcp_fresh,
   tcp_established,

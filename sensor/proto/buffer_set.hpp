@@ -1,5 +1,5 @@
-// The buffers of a transaction that have one instance each. Small while few are set: an index a buffer, and
-// the text of those that are there.
+// The buffers of a transaction that have one instance each. Small while few are set: an index a
+// buffer, and the text of those that are there.
 #pragma once
 
 #include <array>

@@ -42,8 +42,9 @@ constexpr std::array<TypeName, 45> type_names{
 constexpr unsigned opcode_max = 6;      // stateful operations (RFC 8490)
 constexpr unsigned questions_max = 16;  // more than one is unheard of
 
-// Reads a name and leaves `reader` behind it. A longer name than dns_name_bytes_max is cut; what is left of
-// it is walked over once, without following its pointer, so the work stays linear. False: broken.
+// Reads a name and leaves `reader` behind it. A longer name than dns_name_bytes_max is cut; what is
+// left of it is walked over once, without following its pointer, so the work stays linear. False:
+// broken.
 bool read_name(ByteReader& reader, std::string& out, bool& cut) {
   std::size_t behind = 0;
   bool full = false;

@@ -1,8 +1,8 @@
 // One DNS message (RFC 1035), read from untrusted bytes.
 //
-// Cost: linear in the message for its first `records_max` records; a compressed name follows at most
-// dns_jumps_max pointers and yields at most dns_name_bytes_max bytes (it is cut there, and marked so).
-// Thread-safe.
+// Cost: linear in the message for its first `records_max` records; a compressed name follows at
+// most dns_jumps_max pointers and yields at most dns_name_bytes_max bytes (it is cut there, and
+// marked so). Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,9 @@ struct DnsMessage {
 
 enum class DnsStart : std::uint8_t { plausible, too_short, wrong };
 
-// Does the message begin like a query or a response: known opcode, sensible counts, a first question of printable or
-// escaped labels and a known class? Needs the header and the first question; no allocation.
+// Does the message begin like a query or a response: known opcode, sensible counts, a first
+// question of printable or escaped labels and a known class? Needs the header and the first
+// question; no allocation.
 [[nodiscard]] DnsStart check_dns_start(Bytes bytes, bool response) noexcept;
 
 // "A", "AAAA" ...; the number where it has no name.

@@ -1,7 +1,7 @@
 // HTTP/1 through libhtp: the one file that includes it.
 //
-// What each buffer holds follows Suricata's documentation of its keywords, so that rules written for it mean
-// the same here.
+// What each buffer holds follows Suricata's documentation of its keywords, so that rules written
+// for it mean the same here.
 #include <htp/htp.h>
 
 #include <algorithm>
@@ -23,7 +23,8 @@ using ConnectionHandle = Handle<htp_connp_t, &htp_connp_destroy_all>;
 constexpr std::size_t line_soft_max = 9000;
 constexpr std::size_t line_hard_max = 18432;
 constexpr std::size_t decompression_usec_max = 100'000;
-// libhtp keeps a place for every transaction of a connection; between two messages it is begun anew.
+// libhtp keeps a place for every transaction of a connection; between two messages it is begun
+// anew.
 constexpr std::size_t renew_after = 1024;
 constexpr std::size_t connection_transactions_max = 65'536;
 // Request bytes that wait for a response (CONNECT).
@@ -259,10 +260,7 @@ class Http1Parser final : public Parser {
     const int status =
         request ? htp_connp_req_data(connection_.get(), nullptr, bytes.data(), bytes.size())
                 : htp_connp_res_data(connection_.get(), nullptr, bytes.data(), bytes.size());
-    if (limit_reached_ || open_.size() > context_.limits.transactions ||
-        made_ > connection_transactions_max) {
-      return ParserStatus::limit;
-    }
+    if (limit_reached_) return ParserStatus::limit;
     const std::size_t used = request ? htp_connp_req_data_consumed(connection_.get())
                                      : htp_connp_res_data_consumed(connection_.get());
     switch (status) {
@@ -328,16 +326,17 @@ class Http1Parser final : public Parser {
     parser.open_.push_back(std::move(open));
     ++parser.made_;
     ++parser.context_.counters.transactions;
-    // One flood of tiny requests in one packet must not pile up before feed() looks.
-    if (parser.open_.size() > parser.context_.limits.transactions) {
-      parser.limit_reached_ = true;
-      return HTP_ERROR;
-    }
+    // One flood of tiny requests in one packet must not pile up before feed() looks. libhtp does
+    // not heed an error here (it would begin the same transaction for ever): the next hook says it.
+    parser.limit_reached_ = parser.limit_reached_ ||
+                            parser.open_.size() > parser.context_.limits.transactions ||
+                            parser.made_ > connection_transactions_max;
     return HTP_OK;
   }
 
   static int on_request_line(htp_tx_t* tx) {
     Open* open = open_of(tx);
+    if (parser_of(tx).limit_reached_) return HTP_ERROR;
     if (open == nullptr) return HTP_OK;
     BufferSet& buffers = open->transaction.buffers;
     const auto set = [&](Buffer buffer, const bstr* text) {
@@ -370,6 +369,8 @@ class Http1Parser final : public Parser {
   static void set_host(Http1Transaction& transaction, const htp_tx_t* tx) {
     if (tx->request_hostname != nullptr) {
       transaction.hostname = text_of(tx->request_hostname);
+      for (char& c : transaction.hostname)
+        c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
       transaction.buffers.set(Buffer::http_host, transaction.hostname);
     }
     transaction.port = tx->request_port_number;
@@ -386,6 +387,7 @@ class Http1Parser final : public Parser {
 
   static int on_response_line(htp_tx_t* tx) {
     Open* open = open_of(tx);
+    if (parser_of(tx).limit_reached_) return HTP_ERROR;
     if (open == nullptr || is_interim(tx)) return HTP_OK;
     BufferSet& buffers = open->transaction.buffers;
     const auto set = [&](Buffer buffer, const bstr* text) {

@@ -1,4 +1,5 @@
-// What the proto stage asks of a protocol's parser. One parser a flow, made when the protocol is known.
+// What the proto stage asks of a protocol's parser. One parser a flow, made when the protocol is
+// known.
 #pragma once
 
 #include <cstdint>

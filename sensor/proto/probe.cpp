@@ -10,7 +10,8 @@ namespace menshen::sensor {
 
 namespace {
 
-// Methods that no other text protocol begins a line with (OPTIONS, NOTIFY ... are SIP's and RTSP's too).
+// Methods that no other text protocol begins a line with (OPTIONS, NOTIFY ... are SIP's and RTSP's
+// too).
 constexpr std::array<std::string_view, 22> methods{
     "GET",      "POST",      "HEAD",  "PUT",    "DELETE", "TRACE", "CONNECT", "PATCH",
     "PROPFIND", "PROPPATCH", "MKCOL", "COPY",   "MOVE",   "LOCK",  "UNLOCK",  "REPORT",

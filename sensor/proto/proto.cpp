@@ -47,8 +47,8 @@ PacketMeta stand_in(Flow& flow, Direction direction) {
   return packet;
 }
 
-// Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names. What goes to a DNS server
-// is DNS whatever port it comes from: a client chooses its own.
+// Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names. What goes to a
+// DNS server is DNS whatever port it comes from: a client chooses its own.
 bool is_dns_lookalike(const FiveTuple& tuple) {
   constexpr std::array<std::uint16_t, 3> ports{5353, 5355, 137};
   constexpr std::uint16_t dns_port = 53;

@@ -16,7 +16,8 @@
 
 namespace menshen::sensor {
 
-// What happens when a parser gives up at one of its limits (never for what the peer broke: that is passed).
+// What happens when a parser gives up at one of its limits (never for what the peer broke: that is
+// passed).
 enum class ProtoLimitPolicy : std::uint8_t {
   pass,  // the rest of the flow passes without its parser
   drop,  // the packet is dropped with proto_limit, and Flow::action becomes drop

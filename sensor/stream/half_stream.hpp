@@ -1,7 +1,9 @@
-// One direction of a TCP connection: which bytes were handed over, which wait for a hole to be filled, and which
-// are in flight (handed over, not acknowledged) and kept to be compared with what repeats them.
+// One direction of a TCP connection: which bytes were handed over, which wait for a hole to be
+// filled, and which are in flight (handed over, not acknowledged) and kept to be compared with what
+// repeats them.
 //
-// Offsets count from the byte after the SYN. Not thread-safe. Costs: in-order O(bytes); out of order O(log n).
+// Offsets count from the byte after the SYN. Not thread-safe. Costs: in-order O(bytes); out of
+// order O(log n).
 #pragma once
 
 #include <cstdint>
@@ -47,8 +49,8 @@ class PendingBytes {
   [[nodiscard]] bool agrees(std::uint64_t offset, Bytes bytes) const noexcept;
   // Keeps what is not there yet.
   void insert(std::uint64_t offset, Bytes bytes);
-  // The run that holds or begins at `offset`, taken out, without what is below `offset`; empty if there is none.
-  // Runs that end at or below `offset` are let go.
+  // The run that holds or begins at `offset`, taken out, without what is below `offset`; empty if
+  // there is none. Runs that end at or below `offset` are let go.
   struct Run {
     std::vector<std::byte> bytes;
     std::size_t skip = 0;

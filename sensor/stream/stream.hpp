@@ -40,8 +40,9 @@ struct StreamOptions {
   std::uint64_t stream_depth = 1U << 20U;
   // Out-of-order bytes and bytes in flight of one direction. At the limit, inline: an out-of-order
   // packet is dropped with stream_memory (its sender repeats it). Passive: the oldest hole is given
-  // up. Data in order is always handed over, but not kept while in flight: inline, what repeats such
-  // bytes before they are acknowledged is dropped with stream_memory, for it cannot be compared.
+  // up. Data in order is always handed over, but not kept while in flight: inline, what repeats
+  // such bytes before they are acknowledged is dropped with stream_memory, for it cannot be
+  // compared.
   std::uint64_t flow_bytes_max = 1U << 20U;
   // The same over all flows. At the limit: the same.
   std::uint64_t memory_max = 256U << 20U;
@@ -63,9 +64,9 @@ struct StreamCounters {
 };
 
 // Told in stream order. A verdict is returned through the packet, which may run the other way: an
-// acknowledgement that gives up a hole lets the bytes behind it follow. On the end of a flow, `packet`
-// is a record of length 0 that stands for it. After both on_close, on_data from offset 0 again means
-// that the same ports began a new connection within the flow.
+// acknowledgement that gives up a hole lets the bytes behind it follow. On the end of a flow,
+// `packet` is a record of length 0 that stands for it. After both on_close, on_data from offset 0
+// again means that the same ports began a new connection within the flow.
 class StreamObserver {
  public:
   virtual ~StreamObserver() = default;

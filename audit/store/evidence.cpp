@@ -1,4 +1,4 @@
-#include "audit/verify/evidence.hpp"
+#include "audit/store/evidence.hpp"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,258 @@
+#include <zlib.h>
+#include <catch2/catch.hpp>
+
+#include "sensor/proto/test_stage.hpp"
+
+namespace menshen::sensor {
+
+using testing::Stage;
+using testing::Told;
+
+namespace {
+
+constexpr std::string_view request =
+    "POST /a/../shop/%69tem.php?q=%27%20or&x=1 HTTP/1.1\r\n"
+    "Host: WWW.Example.cn:8080\r\n"
+    "User-Agent: curl/7\r\n"
+    "Accept: */*\r\n"
+    "Cookie: id=1\r\n"
+    "X-Test:   two words  \r\n"
+    "Content-Type: text/plain\r\n"
+    "Content-Length: 11\r\n"
+    "\r\n"
+    "hello world";
+constexpr std::string_view response =
+    "HTTP/1.1 200 Very OK\r\n"
+    "Server: nginx\r\n"
+    "Set-Cookie: a=b\r\n"
+    "Content-Type: text/html; charset=utf-8\r\n"
+    "Transfer-Encoding: chunked\r\n"
+    "\r\n"
+    "4\r\n<htm\r\n6\r\nl></ht\r\n3\r\nml>\r\n0\r\n\r\n";
+
+std::string gzip(std::string_view text) {
+  z_stream z{};
+  REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  std::string in(text);
+  z.next_in = reinterpret_cast<Bytef*>(in.data());
+  z.avail_in = static_cast<uInt>(in.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+std::string reply(std::string_view headers, std::string_view body) {
+  return "HTTP/1.1 200 OK\r\n" + std::string(headers) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+}  // namespace
+
+TEST_CASE("an HTTP exchange, whole and in every small piece") {
+  const auto piece = GENERATE(std::string_view::npos, 1U, 2U, 3U, 7U, 100U);
+  Stage s;
+  s.client(request, piece);
+  s.server(response, piece);
+  CHECK(s.flow.app == AppProto::http1);
+  REQUIRE(s.told.size() == 1);
+  const Told& t = s.told[0];
+  CHECK(t.ended);
+  CHECK(t[">http.method"] == "POST");
+  CHECK(t[">http.uri"] == "/shop/item.php?q=' or&x=1");
+  CHECK(t[">http.uri.raw"] == "/a/../shop/%69tem.php?q=%27%20or&x=1");
+  CHECK(t[">http.protocol"] == "HTTP/1.1");
+  CHECK(t[">http.request_line"] == "POST /a/../shop/%69tem.php?q=%27%20or&x=1 HTTP/1.1");
+  CHECK(t[">http.host"] == "www.example.cn");
+  CHECK(t[">http.host.raw"] == "WWW.Example.cn:8080");
+  CHECK(t[">http.user_agent"] == "curl/7");
+  CHECK(t[">http.accept"] == "*/*");
+  CHECK(t[">http.cookie"] == "id=1");
+  CHECK(t[">http.content_type"] == "text/plain");
+  CHECK(t[">http.content_len"] == "11");
+  CHECK(t[">http.referer"] == "-");
+  CHECK(t[">http.header"] ==
+        "Host: WWW.Example.cn:8080\r\nUser-Agent: curl/7\r\nAccept: */*\r\nX-Test: two words\r\n"
+        "Content-Type: text/plain\r\nContent-Length: 11\r\n");
+  CHECK(t[">http.header_names"] ==
+        "\r\nHost\r\nUser-Agent\r\nAccept\r\nCookie\r\nX-Test\r\nContent-Type\r\nContent-"
+        "Length\r\n\r\n");
+  const std::size_t head = request.find('\n') + 1;
+  CHECK(t[">http.header.raw"] == request.substr(head, request.size() - head - 11));
+  CHECK(t[">http.start"].substr(0, 20) == "POST /a/../shop/%69t");
+  CHECK(t[">http.request_body"] == "hello world");
+  CHECK(t["<http.stat_code"] == "200");
+  CHECK(t["<http.stat_msg"] == "Very OK");
+  CHECK(t["<http.response_line"] == "HTTP/1.1 200 Very OK");
+  CHECK(t["<http.protocol"] == "HTTP/1.1");
+  CHECK(t["<http.server"] == "nginx");
+  CHECK(t["<http.cookie"] == "a=b");
+  CHECK(t["<http.response_body"] == "<html></html>");
+  CHECK(t["<http.header"].find("Set-Cookie") == std::string::npos);
+  CHECK(t.eve == R"({"hostname":"www.example.cn","http_port":8080,)"
+                 R"("url":"/a/../shop/%69tem.php?q=%27%20or&x=1","http_user_agent":"curl/7",)"
+                 R"("http_content_type":"text/html","http_method":"POST","protocol":"HTTP/1.1",)"
+                 R"("status":200,"length":31})");
+}
+
+TEST_CASE("the request can be stopped before its response exists") {
+  Stage s;
+  s.drop_at_change = 1;
+  s.client("GET /evil HTTP/1.1\r\n");
+  CHECK(s.told.at(0)[">http.uri"] == "/evil");
+  CHECK(s.packet.dropped());
+}
+
+TEST_CASE("pipelined requests keep their answers") {
+  const auto piece = GENERATE(std::string_view::npos, 1U, 5U);
+  Stage s;
+  s.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: b\r\n\r\n", piece);
+  s.server(reply("Server: one\r\n", "first") + reply("Server: two\r\n", "second"), piece);
+  REQUIRE(s.told.size() == 2);
+  CHECK(s.told[0][">http.uri"] == "/1");
+  CHECK(s.told[0]["<http.response_body"] == "first");
+  CHECK(s.told[1][">http.host"] == "b");
+  CHECK(s.told[1]["<http.server"] == "two");
+  CHECK(s.told[1].ended);
+}
+
+TEST_CASE("100 Continue is not the response") {
+  Stage s;
+  s.client("POST /u HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  s.server("HTTP/1.1 100 Continue\r\n\r\n");
+  s.client("abc");
+  s.server("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+  REQUIRE(s.told.size() == 1);
+  CHECK(s.told[0][">http.request_body"] == "abc");
+  CHECK(s.told[0]["<http.stat_code"] == "403");
+}
+
+TEST_CASE("compressed bodies are opened") {
+  Stage s;
+  const std::string body = gzip("the quick brown fox");
+  const auto piece = GENERATE(std::string_view::npos, 1U);
+  s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server(reply("Content-Encoding: gzip\r\n", body), piece);
+  CHECK(s.told.at(0)["<http.response_body"] == "the quick brown fox");
+  CHECK(s.told[0].ended);
+}
+
+TEST_CASE("a compressed request body is opened too") {
+  Stage s;
+  const std::string body = gzip("web shell");
+  s.client("POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body);
+  CHECK(s.told.at(0)[">http.request_body"] == "web shell");
+}
+
+TEST_CASE("a decompression bomb stops at its limit") {
+  Stage s;
+  const std::string body = gzip(std::string(64U << 20U, '\0'));
+  s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server(reply("Content-Encoding: gzip\r\n", body), 1460);
+  CHECK(s.told.at(0)["<http.response_body"].size() <= ProtoLimits{}.http_response_body);
+  CHECK(s.proto.counters().limits_reached == 1);
+}
+
+TEST_CASE("bodies are kept up to their limit, and complete there") {
+  ProtoLimits limits;
+  limits.http_request_body = 5;
+  limits.http_response_body = 7;
+  Stage s(limits);
+  s.client("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789");
+  s.server(reply("", "0123456789"));
+  CHECK(s.told.at(0)[">http.request_body"] == "01234");
+  CHECK(s.told[0]["<http.response_body"] == "0123456");
+  CHECK(s.proto.counters().limits_reached == 2);
+}
+
+TEST_CASE("a body without a length ends with the connection") {
+  Stage s;
+  s.client("GET / HTTP/1.0\r\n\r\n");
+  s.server("HTTP/1.0 200 OK\r\n\r\nuntil the");
+  CHECK_FALSE(s.told.at(0).ended);
+  s.server(" end");
+  s.close(Direction::to_client);
+  CHECK(s.told[0]["<http.response_body"] == "until the end");
+  CHECK(s.told[0].ended);
+}
+
+TEST_CASE("requests without answers end with the flow") {
+  Stage s;
+  s.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n");
+  s.finish();
+  REQUIRE(s.told.size() == 2);
+  CHECK(s.told[0].ended);
+  CHECK(s.told[1].ended);
+}
+
+TEST_CASE("more open transactions than the limit: the parser gives up, by policy") {
+  ProtoLimits limits;
+  limits.transactions = 10;
+  limits.at_limit = GENERATE(ProtoLimitPolicy::pass, ProtoLimitPolicy::drop);
+  Stage s(limits);
+  std::string flood;
+  for (int i = 0; i < 50; ++i) flood += "GET / HTTP/1.1\r\n\r\n";
+  s.client(flood);
+  CHECK(s.told.size() <= 11);
+  CHECK(s.proto.counters().limits_reached == 1);
+  const bool drops = limits.at_limit == ProtoLimitPolicy::drop;
+  CHECK(s.packet.dropped() == drops);
+  CHECK((s.packet.reason == DropReason::proto_limit) == drops);
+  CHECK((s.flow.action == FlowAction::drop) == drops);
+  for (const Told& t : s.told) CHECK(t.ended);
+}
+
+TEST_CASE("a head beyond its limits ends the parser") {
+  ProtoLimits limits;
+  limits.http_headers = 1000;
+  Stage s(limits);
+  std::string head = "GET / HTTP/1.1\r\n";
+  for (int i = 0; i < 100; ++i) head += "X-" + std::to_string(i) + ": 0123456789\r\n";
+  s.client(head, 100);
+  CHECK(s.proto.counters().limits_reached == 1);
+}
+
+TEST_CASE("a long-lived connection keeps no trace of what has ended") {
+  Stage s;
+  for (int i = 0; i < 5000; ++i) {
+    s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    s.server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  }
+  REQUIRE(s.told.size() == 5000);
+  CHECK(s.told.back().ended);
+  CHECK(s.told.back()["<http.response_body"] == "ok");
+}
+
+TEST_CASE("a tunnel is looked at anew") {
+  Stage s;
+  s.client("CONNECT www.example.cn:80 HTTP/1.1\r\nHost: www.example.cn\r\n\r\n");
+  s.server("HTTP/1.1 200 Connection established\r\n\r\n");
+  s.client("GET /inside HTTP/1.1\r\nHost: b\r\n\r\n");
+  CHECK(s.flow.app == AppProto::http1);
+  CHECK(s.told.back()[">http.uri"] == "/inside");
+}
+
+TEST_CASE("a gap within a body is survived") {
+  Stage s;
+  s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nbegin");
+  s.proto.on_stream_gap(s.flow, Direction::to_client, 4, s.packet);
+  s.server("end");
+  CHECK(s.told.at(0).ended);
+  CHECK(s.told[0]["<http.response_body"].substr(0, 5) == "begin");
+}
+
+TEST_CASE("bytes that are no HTTP after all end the parser, not the program") {
+  Stage s;
+  s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\nnot a chunk\r\n");
+  s.server("more");
+  s.finish();
+  CHECK(s.told.at(0).ended);
+}
+
+}  // namespace menshen::sensor

@@ -1,0 +1,101 @@
+// For tests: a proto stage fed without packets, and what it told.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sensor/proto/proto.hpp"
+
+namespace menshen::sensor::testing {
+
+// The last state of each transaction, as text.
+struct Told {
+  std::uint64_t id = 0;
+  std::vector<std::pair<std::string, std::string>> buffers;  // name (with > or <), bytes
+  std::string eve;
+  std::size_t changes = 0;
+  bool ended = false;
+
+  [[nodiscard]] std::string operator[](std::string_view name) const {
+    std::string found = "-";
+    for (const auto& [key, bytes] : buffers) {
+      if (key == name) found = found == "-" ? bytes : found + "," + bytes;
+    }
+    return found;
+  }
+};
+
+class Stage : public TransactionObserver {
+ public:
+  explicit Stage(const ProtoLimits& limits = {}) : proto(limits, *this) {
+    flow.tuple.proto = IpProto::tcp;
+    flow.tuple.sport = 40'000;
+    flow.tuple.dport = 8000;
+  }
+
+  void on_change(Flow&, Transaction& transaction, Direction, PacketMeta& with) override {
+    Told& t = take(transaction);
+    ++t.changes;
+    if (drop_at_change != 0 && ++changes_ == drop_at_change) with.verdict = Verdict::drop;
+  }
+  void on_end(Flow&, Transaction& transaction) override { take(transaction).ended = true; }
+
+  void client(std::string_view text, std::size_t piece = std::string_view::npos) {
+    feed(Direction::to_server, text, piece);
+  }
+  void server(std::string_view text, std::size_t piece = std::string_view::npos) {
+    feed(Direction::to_client, text, piece);
+  }
+  void feed(Direction direction, std::string_view text, std::size_t piece) {
+    while (!text.empty()) {
+      // A copy of its own, so that reading past it is seen.
+      const std::string part(text.substr(0, piece));
+      packet = PacketMeta{};
+      packet.direction = direction;
+      proto.on_stream_data(flow, direction, as_bytes(part), packet);
+      text.remove_prefix(part.size());
+    }
+  }
+  void datagram(Direction direction, std::string_view text) {
+    packet = PacketMeta{};
+    packet.direction = direction;
+    packet.data = as_bytes(text).data();
+    packet.payload_length = static_cast<std::uint32_t>(text.size());
+    proto.on_udp(flow, packet);
+  }
+  void close(Direction direction) { proto.on_stream_close(flow, direction, nullptr); }
+  void finish() {
+    close(Direction::to_server);
+    close(Direction::to_client);
+    proto.on_close(flow);
+  }
+
+  std::vector<Told> told;
+  ProtoStage proto;
+  Flow flow;
+  PacketMeta packet;
+  std::size_t drop_at_change = 0;
+
+ private:
+  Told& take(const Transaction& transaction) {
+    while (told.size() <= transaction.id) told.emplace_back();
+    Told& t = told[transaction.id];
+    t.id = transaction.id;
+    t.buffers.clear();
+    for (std::size_t b = 0; b < static_cast<std::size_t>(Buffer::count); ++b) {
+      const auto buffer = static_cast<Buffer>(b);
+      const BufferInfo& info = buffer_info(buffer);
+      const std::string arrow = info.direction == Direction::to_server ? ">" : "<";
+      for (std::size_t i = 0; i < transaction.instances(buffer); ++i) {
+        t.buffers.emplace_back(arrow + std::string(info.name),
+                               as_text(transaction.view(buffer, i).bytes));
+      }
+    }
+    t.eve = transaction.eve();
+    return t;
+  }
+
+  std::size_t changes_ = 0;
+};
+
+}  // namespace menshen::sensor::testing

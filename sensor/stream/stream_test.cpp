@@ -1,0 +1,406 @@
+#include "sensor/stream/stream.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <numeric>
+
+#include "sensor/stream/test_connection.hpp"
+
+namespace menshen::sensor {
+
+using testing::Connection;
+
+namespace {
+
+// Writes down what it is told: bytes as they are, a hole of n as <n>, the close as |.
+struct Recorder final : StreamObserver {
+  void on_data(Flow&, Direction d, Bytes bytes, std::uint64_t offset, PacketMeta& packet) override {
+    std::string& log = logs[static_cast<std::size_t>(d)];
+    CHECK(offset == at[static_cast<std::size_t>(d)]);
+    at[static_cast<std::size_t>(d)] += bytes.size();
+    log += as_text(bytes);
+    if (!stop_at.empty() && log.find(stop_at) != std::string::npos) packet.verdict = Verdict::drop;
+  }
+  void on_gap(Flow&, Direction d, std::uint64_t length, PacketMeta&) override {
+    at[static_cast<std::size_t>(d)] += length;
+    logs[static_cast<std::size_t>(d)] += "<" + std::to_string(length) + ">";
+  }
+  void on_close(Flow&, Direction d, PacketMeta*) override {
+    logs[static_cast<std::size_t>(d)] += "|";
+    at[static_cast<std::size_t>(d)] = 0;
+  }
+  const std::string& client() const { return logs[0]; }
+  const std::string& server() const { return logs[1]; }
+  std::array<std::string, 2> logs;
+  std::array<std::uint64_t, 2> at{};
+  std::string stop_at;
+};
+
+StreamOptions with(SensorMode mode) {
+  StreamOptions options;
+  options.mode = mode;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a whole connection: data at once, state, close") {
+  Recorder seen;
+  Connection c(with(GENERATE(SensorMode::passive, SensorMode::inline_)), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S"));
+  CHECK_FALSE(c.flow->established);
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
+  CHECK_FALSE(c.flow->established);
+  c.run(Connection::builder(true).seq(c.client_isn + 1).ack(c.server_isn + 1).flags("A"));
+  CHECK(c.flow->established);
+  c.client(0, "GET ");
+  CHECK(seen.client() == "GET ");
+  c.client(4, "/");
+  c.server(0, "200");
+  CHECK(seen.server() == "200");
+  c.client(5, "", "FA");
+  CHECK(seen.client() == "GET /|");
+  CHECK(c.flow->state == FlowState::established);
+  c.server(3, "!", "FA", 6);
+  CHECK(seen.server() == "200!|");
+  CHECK(c.flow->state == FlowState::closed);
+  c.finish();
+  CHECK(seen.client() == "GET /|");
+  CHECK(c.counters().memory == 0);
+}
+
+// The slow, obvious twin: the stream itself.
+TEST_CASE("every split and order of a small stream gives the stream") {
+  const std::string text = "abcdefgh";
+  const auto mode = GENERATE(SensorMode::passive, SensorMode::inline_);
+  std::size_t cases = 0;
+  for (unsigned cuts = 0; cuts < 1U << (text.size() - 1); ++cuts) {
+    std::vector<std::pair<std::size_t, std::size_t>> parts;  // offset, length
+    std::size_t begin = 0;
+    for (std::size_t i = 1; i <= text.size(); ++i) {
+      if (i == text.size() || (cuts >> (i - 1) & 1U) != 0) {
+        parts.emplace_back(begin, i - begin);
+        begin = i;
+      }
+    }
+    if (parts.size() > 5) continue;
+    std::vector<std::size_t> order(parts.size());
+    std::iota(order.begin(), order.end(), 0U);
+    do {
+      Recorder seen;
+      Connection c(with(mode), seen);
+      c.handshake();
+      for (const std::size_t i : order) {
+        c.client(parts[i].first, text.substr(parts[i].first, parts[i].second));
+      }
+      REQUIRE(seen.client() == text);
+      REQUIRE(c.counters().overlaps == 0);
+      ++cases;
+    } while (cases % 7 != 0 && std::next_permutation(order.begin(), order.end()));
+  }
+  CHECK(cases > 500);
+}
+
+TEST_CASE("overlapping segments with the same content, in any order, give the stream") {
+  const std::string text = "0123456789";
+  std::uint32_t seed = 12345;
+  const auto random = [&](std::uint32_t below) {
+    seed = seed * 1664525U + 1013904223U;
+    return (seed >> 8U) % below;
+  };
+  for (int round = 0; round < 300; ++round) {
+    Recorder seen;
+    Connection c(with(round % 2 == 0 ? SensorMode::passive : SensorMode::inline_), seen);
+    c.handshake();
+    for (int i = 0; i < 12; ++i) {
+      const std::size_t begin = random(10);
+      const std::size_t length = 1 + random(static_cast<std::uint32_t>(10 - begin));
+      CHECK_FALSE(c.client(begin, text.substr(begin, length)).dropped());
+    }
+    for (std::size_t i = 0; i < 10; ++i) c.client(i, text.substr(i, 1));
+    REQUIRE(seen.client() == text);
+  }
+}
+
+TEST_CASE("bytes repeated with other content: the first content wins") {
+  const auto mode = GENERATE(SensorMode::passive, SensorMode::inline_);
+  Recorder seen;
+  Connection c(with(mode), seen);
+  c.handshake();
+  SECTION("of bytes in flight") {
+    c.client(0, "attack");
+    const PacketMeta again = c.client(0, "harmless");
+    CHECK(again.reason == DropReason::stream_overlap);
+    CHECK(again.dropped());
+    CHECK(seen.client() == (mode == SensorMode::inline_ ? "attack" : "attackss"));
+  }
+  SECTION("of bytes behind a hole") {
+    c.client(2, "tack");
+    const PacketMeta again = c.client(0, "atXXXX");
+    CHECK(again.reason == DropReason::stream_overlap);
+    CHECK(seen.client() == (mode == SensorMode::inline_ ? "" : "attack"));
+    c.client(0, "at");
+    CHECK(seen.client() == "attack");
+  }
+  CHECK(c.counters().overlaps == 1);
+}
+
+TEST_CASE("what was acknowledged may be repeated with anything: the receiver has it") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(0, "hello");
+  c.server(0, "", "A", 5);
+  CHECK_FALSE(c.client(0, "HELLO").dropped());
+  // A keep-alive repeats one byte of nonsense.
+  CHECK_FALSE(c.client(4, "x").dropped());
+  CHECK(seen.client() == "hello");
+}
+
+TEST_CASE("an acknowledged hole is given up; data for it is refused") {
+  const auto mode = GENERATE(SensorMode::passive, SensorMode::inline_);
+  Recorder seen;
+  Connection c(with(mode), seen);
+  c.handshake();
+  c.client(0, "ab");
+  c.client(5, "fgh");
+  CHECK(seen.client() == "ab");
+  c.server(0, "", "A", 8);
+  CHECK(seen.client() == "ab<3>fgh");
+  CHECK(c.client(2, "cde").reason == DropReason::stream_invalid);
+  CHECK(seen.client() == "ab<3>fgh");
+}
+
+TEST_CASE("a hole at the flow's end: passive gives it up, inline hands nothing over") {
+  const auto mode = GENERATE(SensorMode::passive, SensorMode::inline_);
+  Recorder seen;
+  Connection c(with(mode), seen);
+  c.handshake();
+  c.client(3, "def");
+  c.finish();
+  CHECK(seen.client() == (mode == SensorMode::passive ? "<3>def|" : "|"));
+  CHECK(c.counters().memory == 0);
+}
+
+TEST_CASE("only an exact RST ends the connection") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(0, "GET");
+  c.client(100, "", "R");
+  CHECK(c.flow->state == FlowState::established);
+  CHECK_FALSE(c.client(3, " /").dropped());
+  c.client(5, "", "R");
+  CHECK(c.flow->state == FlowState::closed);
+  CHECK(seen.client() == "GET /|");
+  CHECK(seen.server() == "|");
+  CHECK(c.client(5, "more").reason == DropReason::stream_invalid);
+  CHECK(seen.client() == "GET /|");
+}
+
+TEST_CASE("a refused connection is closed by the server's RST") {
+  Recorder seen;
+  Connection c(with(SensorMode::passive), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S"));
+  c.run(Connection::builder(false).seq(0).ack(c.client_isn + 1).flags("RA"));
+  CHECK(c.flow->state == FlowState::closed);
+}
+
+TEST_CASE("data after the FIN is refused") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(0, "end", "FPA");
+  CHECK(c.client(3, "hidden").reason == DropReason::stream_invalid);
+  CHECK(seen.client() == "end|");
+}
+
+TEST_CASE("a FIN before its data waits for it") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(3, "def", "FPA");
+  CHECK(seen.client().empty());
+  c.client(0, "abc");
+  CHECK(seen.client() == "abcdef|");
+}
+
+TEST_CASE("data without the ACK flag is refused") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  CHECK(c.client(0, "x", "P").reason == DropReason::stream_invalid);
+  CHECK(c.client(0, "y", "F").reason == DropReason::stream_invalid);
+  CHECK(seen.client().empty());
+}
+
+TEST_CASE("beyond the offered window nothing is taken") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  CHECK(c.client(70'000, "far").reason == DropReason::stream_invalid);
+  CHECK_FALSE(c.client(60'000, "near").dropped());
+}
+
+TEST_CASE("a second SYN moves the beginning; the SYN/ACK decides") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S"));
+  c.run(Connection::builder(true).seq(777).ack(0).flags("S"));
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
+  c.run(Connection::builder(true).seq(c.client_isn + 1).ack(c.server_isn + 1).flags("A"));
+  c.client(0, "GET");
+  CHECK(seen.client() == "GET");
+}
+
+TEST_CASE("a SYN within an open connection changes nothing until a server accepts it") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(0, "one");
+  c.run(Connection::builder(true).seq(5000).ack(0).flags("S"));
+  CHECK_FALSE(c.client(3, "two").dropped());
+  CHECK(seen.client() == "onetwo");
+  c.run(Connection::builder(false).seq(9000).ack(5001).flags("SA"));
+  CHECK(seen.client() == "onetwo|");
+  CHECK(seen.server() == "|");
+  c.client_isn = 5000;
+  c.server_isn = 9000;
+  c.client(0, "", "A", 0);
+  CHECK(c.flow->established);
+  c.client(0, "new", "PA", 0);
+  CHECK(seen.client() == "onetwo|new");
+}
+
+TEST_CASE("data on the SYN is the beginning of the stream") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S").payload("fast"));
+  CHECK(seen.client() == "fast");
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 5).flags("SA"));
+  c.client(4, " open", "PA", 0);
+  CHECK(seen.client() == "fast open");
+}
+
+TEST_CASE("midstream: only where it is wanted") {
+  StreamOptions options;
+  options.midstream = GENERATE(false, true);
+  Recorder seen;
+  Connection c(options, seen);
+  c.client(0, "in the middle");
+  CHECK(seen.client() == (options.midstream ? "in the middle" : ""));
+  CHECK(c.flow->established == options.midstream);
+  c.server(0, "answer", "PA", 13);
+  CHECK(seen.server() == (options.midstream ? "answer" : ""));
+}
+
+TEST_CASE("one direction alone is followed too") {
+  Recorder seen;
+  Connection c(with(SensorMode::passive), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S"));
+  c.client(0, "GET", "PA", 0);
+  c.client(3, " /", "PA", 0);
+  CHECK(seen.client() == "GET /");
+  CHECK_FALSE(c.flow->established);
+}
+
+TEST_CASE("stream_depth: no byte more") {
+  StreamOptions options;
+  options.stream_depth = 10;
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  c.client(0, "01234567");
+  c.client(8, "89abc");
+  CHECK(seen.client() == "0123456789|");
+  CHECK_FALSE(c.client(13, "def").dropped());
+  CHECK(c.counters().depth_reached == 1);
+  // The other direction has its own depth, and the end is still seen.
+  c.server(0, "ok");
+  CHECK(seen.server() == "ok");
+  c.client(16, "", "FA");
+  c.server(2, "", "FA", 17);
+  CHECK(c.flow->state == FlowState::closed);
+}
+
+TEST_CASE("at flow_bytes_max: inline drops what waits, passive gives up the hole") {
+  StreamOptions options;
+  options.mode = GENERATE(SensorMode::inline_, SensorMode::passive);
+  options.flow_bytes_max = 1000;
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  const std::string block(400, 'x');
+  CHECK_FALSE(c.client(100, block).dropped());
+  CHECK_FALSE(c.client(500, block).dropped());
+  const PacketMeta third = c.client(900, block);
+  CHECK(c.counters().memory_limit == 1);
+  CHECK(c.counters().memory <= 1000);
+  if (options.mode == SensorMode::inline_) {
+    CHECK(third.reason == DropReason::stream_memory);
+    CHECK(seen.client().empty());
+    const std::string first(100, 'y');
+    c.client(0, first);
+    CHECK(seen.client() == first + block + block);
+  } else {
+    CHECK_FALSE(third.dropped());
+    CHECK(seen.client() == "<100>" + block + block + block);
+  }
+}
+
+TEST_CASE("tiny segments cost memory for what they are") {
+  StreamOptions options;
+  options.mode = SensorMode::inline_;
+  options.flow_bytes_max = 10'000;
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  std::size_t taken = 0;
+  for (std::size_t i = 1; i < 2000; ++i) {
+    if (!c.client(i * 2, "x").dropped()) ++taken;
+  }
+  CHECK(taken < 110);
+  CHECK(c.counters().memory <= 10'000);
+}
+
+TEST_CASE("memory_max over all flows; in-order data goes on, but is not repeated unseen") {
+  StreamOptions options;
+  options.mode = SensorMode::inline_;
+  options.memory_max = 100;
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  const std::string block(90, 'a');
+  CHECK_FALSE(c.client(0, block).dropped());
+  CHECK_FALSE(c.client(90, block).dropped());
+  CHECK(seen.client() == block + block);
+  CHECK(c.counters().memory <= 100);
+  // In flight, but not kept: the repetition cannot be compared.
+  CHECK(c.client(90, block).reason == DropReason::stream_memory);
+  c.server(0, "", "A", 180);
+  CHECK_FALSE(c.client(180, block).dropped());
+}
+
+TEST_CASE("after encryption nothing is handed over, and nothing kept") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  c.client(0, "hello");
+  c.flow->encrypted = true;
+  c.client(5, "secret");
+  c.client(50, "out of order");
+  CHECK(seen.client() == "hello");
+  CHECK(c.counters().memory == 0);
+}
+
+TEST_CASE("the observer can stop the packet that completes an attack") {
+  Recorder seen;
+  seen.stop_at = "attack";
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  CHECK_FALSE(c.client(0, "att").dropped());
+  CHECK_FALSE(c.client(4, "ck").dropped());
+  CHECK(c.client(3, "a").dropped());
+}
+
+}  // namespace menshen::sensor
