@@ -50,7 +50,8 @@ class MultiPattern {
   ~MultiPattern();
 
   // Appends the rules whose pattern occurs, each pattern once. `offset`: where `bytes` begins in
-  // its stream. The first `seen` bytes were scanned before: what ends among them is not reported again.
+  // its stream. The first `seen` bytes were scanned before: what ends among them is not reported
+  // again.
   void scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
             std::vector<std::uint32_t>& rules, std::size_t seen = 0) const;
   [[nodiscard]] std::size_t longest() const noexcept;  // bytes of the longest pattern
