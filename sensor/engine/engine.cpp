@@ -33,6 +33,12 @@ StreamOptions stream_options(const EngineOptions& options) {
   return stream;
 }
 
+ProtoLimits proto_limits(const EngineOptions& options) {
+  ProtoLimits limits;
+  limits.at_limit = options.inline_mode ? ProtoLimitPolicy::drop : ProtoLimitPolicy::pass;
+  return limits;
+}
+
 InspectorOptions inspector_options(const EngineOptions& options) {
   InspectorOptions inspector;
   inspector.inline_mode = options.inline_mode;
@@ -63,7 +69,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         rule_set(rules),
         table(table_options(wanted), *this, labeler),
         stream(stream_options(wanted), *this),
-        proto(ProtoLimits{}, *this),
+        proto(proto_limits(wanted), *this),
         inspector(inspector_options(wanted), std::move(rules)) {}
 
   // ---- one packet through the stages

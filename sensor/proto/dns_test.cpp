@@ -55,7 +55,7 @@ TEST_CASE("a DNS query and its answer are one transaction") {
 }
 
 TEST_CASE("DNS over TCP, whole and in every small piece") {
-  const auto piece = GENERATE(std::string_view::npos, 1U, 2U, 5U);
+  const auto piece = GENERATE(values<std::size_t>({std::string_view::npos, 1, 2, 5}));
   Stage s;
   s.client(framed(query(1)) + framed(query(2)), piece);
   s.server(framed(answer(2)) + framed(answer(1)), piece);

@@ -119,7 +119,7 @@ struct ProtoStage::State {
       case ParserStatus::limit:
         ++counters.limits_reached;
         let_go(flow);
-        if (limits.at_limit == ProtoLimitPolicy::drop) {
+        if (limits.at_limit == ProtoLimitPolicy::drop && flow.label.mode == InspectMode::block) {
           packet.verdict = std::max(packet.verdict, Verdict::drop);
           packet.reason = DropReason::proto_limit;
           flow.action = FlowAction::drop;

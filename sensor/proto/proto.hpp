@@ -20,7 +20,8 @@ namespace menshen::sensor {
 // passed).
 enum class ProtoLimitPolicy : std::uint8_t {
   pass,  // the rest of the flow passes without its parser
-  drop,  // the packet is dropped with proto_limit, and Flow::action becomes drop
+  drop,  // the packet is dropped with proto_limit, and Flow::action becomes drop; a flow that only
+         // alerts (InspectMode::alert) passes
 };
 
 struct ProtoLimits {
