@@ -104,6 +104,11 @@ int run_daemon(int argc, char** argv, const DaemonInfo& info,
   CommandLine line;
   if (const auto code = parse_command_line(argc, argv, info, line)) return *code;
   set_log_language(line.lang.value_or(lang_from_environment()));
+  if (line.once) {
+    const Result<void> done = info.once();
+    if (!done) log_error(LogLevel::error, done.error());
+    return to_int(done ? ExitCode::ok : exit_code_of(done.error().code));
+  }
   int code = 0;
   auto settings =
       load_or_print(line.settings_file, line.lang.value_or(lang_from_environment()), code);
