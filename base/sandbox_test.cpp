@@ -236,10 +236,10 @@ TEST_CASE("with a second thread the sandbox would have a hole") {
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) ::_exit(2);
     std::thread other([&ends] {
       char c = 0;
-      static_cast<void>(::read(ends[0], &c, 1));
+      if (::read(ends[0], &c, 1) != 1) ::_exit(3);
     });
     const auto entered = enter_sandbox({});
-    static_cast<void>(::write(ends[1], "x", 1));
+    if (!write_all(ends[1], as_bytes("x"))) ::_exit(4);
     other.join();
     ::_exit(!entered && entered.error().code == ErrorCode::invalid ? 0 : 1);
   }
