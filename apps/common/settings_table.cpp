@@ -198,7 +198,9 @@ void add_audit(std::vector<SettingDefinition>& table) {
                 "User whose records are taken as the sensor daemon's, beside root; no such user: "
                 "root alone"}),
           integer("audit.connections_max", "256", 8, 4096,
-                  {"审计守护进程同时接受的连接数", "Concurrent connections of the audit daemon"}),
+                  {"审计守护进程同时接受的连接数；超出时关闭占用最多的用户中静默最久的连接",
+                   "Concurrent connections of the audit daemon; beyond it the longest silent one "
+                   "of the user with the most is closed"}),
       });
 }
 

@@ -25,6 +25,7 @@ constexpr auto drain_limit = 5s;              // for what clients have already s
 struct Client {
   Channel channel;
   PeerCredentials peer;
+  SteadyClock::time_point heard;  // when it connected or last sent a message
   bool gone = false;
 };
 
@@ -51,6 +52,7 @@ class Server::Impl {
   // Waits for a message, a connection or the stop; reads what there is. False: stop.
   bool turn(int stop_fd, std::chrono::milliseconds wait);
   void accept_all();
+  void make_room();
   void read_from(Client& client);
   void take(Client& client, std::string message);
   void take_records(Client& client, const std::string& message);
@@ -90,20 +92,37 @@ bool Server::Impl::batch_full() const {
   return batch_.size() >= options_.batch_records_max || batch_bytes_ >= options_.batch_bytes_max;
 }
 
+// At most connections_max in a turn: what a flood of connections adds before the gone ones are
+// forgotten stays bounded.
 void Server::Impl::accept_all() {
-  while (true) {
+  for (std::size_t i = 0; i < options_.connections_max; ++i) {
     auto channel = listener_.accept();
     if (!channel || !*channel) return;
     const auto peer = (*channel)->peer();
-    if (!peer || clients_.size() >= options_.connections_max) {
-      if (peer) {
-        const Client turned_away{std::move(**channel), *peer, true};
-        refused(turned_away, {"连接数已达上限", "too many connections"});
-      }
-      continue;
-    }
-    clients_.push_back({std::move(**channel), *peer, false});
+    if (!peer) continue;
+    if (std::ranges::count(clients_, false, &Client::gone) >=
+        static_cast<std::ptrdiff_t>(options_.connections_max))
+      make_room();
+    clients_.push_back({std::move(**channel), *peer, SteadyClock::now(), false});
   }
+}
+
+// Whoever holds the most connections loses the one that has been silent longest: a peer that
+// collects connections gets in its own way only, and who has something to tell always gets in.
+void Server::Impl::make_room() {
+  std::map<uid_t, std::size_t> held;
+  for (const Client& client : clients_) {
+    if (!client.gone) ++held[client.peer.uid];
+  }
+  const uid_t greediest =
+      std::ranges::max_element(held, {}, &decltype(held)::value_type::second)->first;
+  Client* silent = nullptr;
+  for (Client& client : clients_) {
+    if (client.gone || client.peer.uid != greediest) continue;
+    if (silent == nullptr || client.heard < silent->heard) silent = &client;
+  }
+  silent->gone = true;
+  refused(*silent, {"连接数已达上限", "too many connections"});
 }
 
 void Server::Impl::read_from(Client& client) {
@@ -114,6 +133,7 @@ void Server::Impl::read_from(Client& client) {
       client.gone = true;
       return;
     }
+    client.heard = SteadyClock::now();
     take(client, std::move(**message));
   }
 }

@@ -28,6 +28,7 @@ struct ServerOptions {
   std::map<std::string, std::set<uid_t>> sources;
   // Who may ask for checkpoints and attestations. Whoever may connect may ask for the status.
   std::set<uid_t> operators = {0};
+  // Beyond it a newcomer takes the place of the longest silent connection of whoever has the most.
   std::size_t connections_max = 256;
   std::size_t batch_records_max = 4'000;
   std::size_t batch_bytes_max = 16U << 20U;
