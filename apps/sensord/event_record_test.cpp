@@ -87,8 +87,8 @@ TEST_CASE("drops without a rule are kept with their reason; what follows a flow'
 
 TEST_CASE("flow and transaction records stay in the event file") {
   sensor::Event event;
-  for (const auto kind : {sensor::EventKind::flow, sensor::EventKind::http, sensor::EventKind::dns,
-                          sensor::EventKind::tls, sensor::EventKind::stats}) {
+  for (const auto kind : {sensor::EventKind::flow, sensor::EventKind::transaction,
+                          sensor::EventKind::fileinfo, sensor::EventKind::stats}) {
     event.kind = kind;
     CHECK_FALSE(to_audit_record(event, nullptr));
   }

@@ -45,7 +45,7 @@ struct TransactionGroup {
 
 inline constexpr std::size_t transports = 4;  // tcp, udp, icmp, other
 inline constexpr std::size_t directions = 2;
-inline constexpr std::size_t app_protos = 5;
+inline constexpr auto app_protos = static_cast<std::size_t>(AppProto::count);
 template <class T>
 using ByDirection = std::array<T, directions>;
 

@@ -6,81 +6,27 @@
 #include <unordered_map>
 
 #include "sensor/detect/keyword.hpp"
+#include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 namespace {
 
-struct BufferName {
-  std::string_view name;
-  Buffer to_server = Buffer::count;
-  Buffer to_client = Buffer::count;
-  bool many = false;  // several instances: each use of the keyword may match another one
-};
-
 constexpr Buffer none = Buffer::count;
 
-constexpr BufferName transaction_buffers[] = {
-    {"http.method", Buffer::http_method},
-    {"http.uri", Buffer::http_uri},
-    {"http.uri.raw", Buffer::http_uri_raw},
-    {"http.protocol", Buffer::http_protocol, Buffer::http_response_protocol},
-    {"http_protocol", Buffer::http_protocol, Buffer::http_response_protocol},
-    {"http.request_line", Buffer::http_request_line},
-    {"http_request_line", Buffer::http_request_line},
-    {"http.host", Buffer::http_host},
-    {"http.host.raw", Buffer::http_host_raw},
-    {"http.user_agent", Buffer::http_user_agent},
-    {"http.referer", Buffer::http_referer},
-    {"http_referer", Buffer::http_referer},
-    {"http.cookie", Buffer::http_cookie, Buffer::http_set_cookie},
-    {"http.accept", Buffer::http_accept},
-    {"http_accept", Buffer::http_accept},
-    {"http.accept_enc", Buffer::http_accept_enc},
-    {"http_accept_enc", Buffer::http_accept_enc},
-    {"http.accept_lang", Buffer::http_accept_lang},
-    {"http_accept_lang", Buffer::http_accept_lang},
-    {"http.connection", Buffer::http_connection},
-    {"http_connection", Buffer::http_connection},
-    {"http.content_type", Buffer::http_content_type, Buffer::http_response_content_type},
-    {"http_content_type", Buffer::http_content_type, Buffer::http_response_content_type},
-    {"http.content_len", Buffer::http_content_len, Buffer::http_response_content_len},
-    {"http_content_len", Buffer::http_content_len, Buffer::http_response_content_len},
-    {"http.header", Buffer::http_request_header, Buffer::http_response_header},
-    {"http.header.raw", Buffer::http_request_header_raw, Buffer::http_response_header_raw},
-    {"http.header_names", Buffer::http_request_header_names, Buffer::http_response_header_names},
-    {"http_header_names", Buffer::http_request_header_names, Buffer::http_response_header_names},
-    {"http.start", Buffer::http_request_start, Buffer::http_response_start},
-    {"http_start", Buffer::http_request_start, Buffer::http_response_start},
-    {"http.request_body", Buffer::http_request_body},
-    {"http.response_body", none, Buffer::http_response_body},
-    {"http.stat_code", none, Buffer::http_stat_code},
-    {"http.stat_msg", none, Buffer::http_stat_msg},
-    {"http.response_line", none, Buffer::http_response_line},
-    {"http_response_line", none, Buffer::http_response_line},
-    {"http.server", none, Buffer::http_server},
-    {"http.location", none, Buffer::http_location},
-    {"file.data", Buffer::http_request_body, Buffer::http_response_body},
-    {"file_data", Buffer::http_request_body, Buffer::http_response_body},
-    {"dns.query", Buffer::dns_query, none, true},
-    {"dns_query", Buffer::dns_query, none, true},
-    {"dns.query.name", Buffer::dns_query, none, true},
-    {"dns.queries.rrname", Buffer::dns_query, none, true},
-    {"dns.answer.name", none, Buffer::dns_answer_name, true},
-    {"dns.answers.rrname", none, Buffer::dns_answer_name, true},
-    {"tls.sni", Buffer::tls_sni},
-    {"tls_sni", Buffer::tls_sni},
-    {"tls.cert_subject", none, Buffer::tls_cert_subject},
-    {"tls_cert_subject", none, Buffer::tls_cert_subject},
-    {"tls.cert_issuer", none, Buffer::tls_cert_issuer},
-    {"tls_cert_issuer", none, Buffer::tls_cert_issuer},
-    {"tls.cert_serial", none, Buffer::tls_cert_serial},
-    {"tls_cert_serial", none, Buffer::tls_cert_serial},
-    {"tls.cert_fingerprint", none, Buffer::tls_cert_fingerprint},
-    {"tls_cert_fingerprint", none, Buffer::tls_cert_fingerprint},
+// What a file is: until files are cut out of all protocols, HTTP's bodies.
+constexpr BufferName file_buffers[] = {
+    {"file.data", AppProto::http1, Buffer::http_request_body, Buffer::http_response_body},
+    {"file_data", AppProto::http1, Buffer::http_request_body, Buffer::http_response_body},
+};
+
+struct Modifier {
+  std::string_view name;
+  Buffer to_server = none;
+  Buffer to_client = none;
 };
 
 // Old rules put these after a content instead of before it.
-constexpr BufferName content_modifiers[] = {
+constexpr Modifier content_modifiers[] = {
     {"http_uri", Buffer::http_uri},
     {"http_raw_uri", Buffer::http_uri_raw},
     {"http_method", Buffer::http_method},
@@ -117,22 +63,20 @@ constexpr std::pair<std::string_view, TransformKind> transforms[] = {
     {"to_sha256", TransformKind::to_sha256},
 };
 
-template <std::size_t n>
-const BufferName& named(const BufferName (&table)[n], std::string_view name) {
-  return *std::find_if(std::begin(table), std::end(table),
-                       [&](const BufferName& b) { return b.name == name; });
-}
-
-BufferRef reference(const BufferName& buffer) {
-  return {BufferKind::transaction, buffer.to_server, buffer.to_client};
+const BufferName* buffer_named(std::string_view name) {
+  for (const auto rows : {buffer_names(), std::span<const BufferName>(file_buffers)}) {
+    const auto found = std::ranges::find(rows, name, &BufferName::name);
+    if (found != rows.end()) return &*found;
+  }
+  return nullptr;
 }
 
 Result<void> parse_sticky(RuleDraft& draft, const KeywordUse& use) {
   if (draft.buffer_left_empty()) {
     return invalid("前一个粘滞缓冲区没有任何匹配条件", "the sticky buffer before it has no test");
   }
-  const BufferName& buffer = named(transaction_buffers, use.name);
-  draft.open_buffer(reference(buffer), buffer.many);
+  const BufferName& buffer = *buffer_named(use.name);
+  draft.open_buffer({BufferKind::transaction, buffer.to_server, buffer.to_client}, buffer.many);
   return {};
 }
 
@@ -144,7 +88,8 @@ Result<void> parse_packet_buffer(RuleDraft& draft, const KeywordUse& use) {
 }
 
 Result<void> parse_modifier(RuleDraft& draft, const KeywordUse& use) {
-  return draft.move_last_content(reference(named(content_modifiers, use.name)));
+  const Modifier& modifier = *std::ranges::find(content_modifiers, use.name, &Modifier::name);
+  return draft.move_last_content({BufferKind::transaction, modifier.to_server, modifier.to_client});
 }
 
 Result<void> parse_transform(RuleDraft& draft, const KeywordUse& use) {
@@ -214,8 +159,13 @@ constexpr Keyword others[] = {
 std::span<const Keyword> buffer_keywords() {
   static const auto keywords = [] {
     std::vector<Keyword> table(std::begin(others), std::end(others));
-    for (const auto& row : transaction_buffers)
-      table.push_back({row.name, Value::none, &parse_sticky});
+    for (const auto rows : {buffer_names(), std::span<const BufferName>(file_buffers)}) {
+      for (const BufferName& row : rows) {
+        if (!row.hidden && is_parsed(row.proto)) {
+          table.push_back({row.name, Value::none, &parse_sticky});
+        }
+      }
+    }
     for (const auto& row : content_modifiers)
       table.push_back({row.name, Value::none, &parse_modifier});
     for (const auto& row : packet_buffers)

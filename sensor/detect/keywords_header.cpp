@@ -5,6 +5,7 @@
 #include <array>
 
 #include "sensor/detect/keyword.hpp"
+#include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 namespace {
@@ -178,17 +179,14 @@ Result<void> parse_app_layer_protocol(RuleDraft& draft, const KeywordUse& use) {
     return invalid(fmt::format("尚不支持按方向识别协议：{}", parts[1]),
                    fmt::format("the protocol of one direction is not supported: {}", parts[1]));
   }
-  static constexpr std::pair<std::string_view, AppProto> names[] = {
-      {"http", AppProto::http1},     {"http1", AppProto::http1}, {"dns", AppProto::dns},
-      {"tls", AppProto::tls},        {"ssl", AppProto::tls},     {"failed", AppProto::failed},
-      {"unknown", AppProto::unknown}};
-  const auto* found = std::find_if(std::begin(names), std::end(names),
-                                   [&](const auto& row) { return row.first == parts[0]; });
-  if (found == std::end(names)) {
+  const auto proto = app_proto_of(parts[0]);
+  const bool told =
+      proto && (is_parsed(*proto) || *proto == AppProto::unknown || *proto == AppProto::failed);
+  if (!told) {
     return invalid(fmt::format("尚不能识别协议 {}", parts[0]),
                    fmt::format("protocol {} is not recognised by this sensor", parts[0]));
   }
-  test.proto = found->second;
+  test.proto = *proto;
   draft.rule.header.emplace_back(test);
   return {};
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sensor/detect/keyword.hpp"
+#include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 namespace {
@@ -28,8 +29,9 @@ Result<void> follow_buffers(Rule& rule) {
     }
     using Transport = RuleProto::Transport;
     const auto transport = rule.proto.transport;
-    const bool tcp_only = info.proto != AppProto::dns;
-    if ((transport == Transport::udp && tcp_only) ||
+    const ParsedOver over = parsed_over(info.proto);
+    if ((transport == Transport::udp && !over.datagrams) ||
+        (transport == Transport::tcp && !over.streams) ||
         (transport != Transport::any && transport != Transport::tcp &&
          transport != Transport::udp)) {
       return invalid(fmt::format("缓冲区 {} 在该传输协议上不存在", info.name),

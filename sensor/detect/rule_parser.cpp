@@ -6,6 +6,7 @@
 #include <array>
 
 #include "sensor/detect/rule_finish.hpp"
+#include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 namespace {
@@ -109,15 +110,18 @@ class RuleReader {
         {"icmpv4", {.transport = Transport::icmpv4}},
         {"icmpv6", {.transport = Transport::icmpv6}},
         {"sctp", {.transport = Transport::sctp}},
-        {"http", {.transport = Transport::tcp, .app = AppProto::http1}},
-        {"http1", {.transport = Transport::tcp, .app = AppProto::http1}},
-        {"dns", {.app = AppProto::dns}},
-        {"tls", {.transport = Transport::tcp, .app = AppProto::tls}},
-        {"ssl", {.transport = Transport::tcp, .app = AppProto::tls}},
     };
     for (const Row& row : rows) {
       if (row.name != word.text) continue;
       draft_.rule.proto = row.proto;
+      return true;
+    }
+    if (const auto app = app_proto_of(word.text); app && is_parsed(*app)) {
+      const ParsedOver over = parsed_over(*app);
+      draft_.rule.proto = {.transport = !over.datagrams ? Transport::tcp
+                                        : !over.streams ? Transport::udp
+                                                        : Transport::any,
+                           .app = *app};
       return true;
     }
     reject("unknown-protocol", word,

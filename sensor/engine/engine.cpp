@@ -48,17 +48,6 @@ InspectorOptions inspector_options(const EngineOptions& options) {
   return inspector;
 }
 
-EventKind kind_of(AppProto proto) {
-  switch (proto) {
-    case AppProto::dns:
-      return EventKind::dns;
-    case AppProto::tls:
-      return EventKind::tls;
-    default:
-      return EventKind::http;
-  }
-}
-
 }  // namespace
 
 struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver {
@@ -212,7 +201,8 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
     if (!options.log_transactions) return;
-    Event& event = make_event(kind_of(transaction.proto()), packet);
+    Event& event = make_event(EventKind::transaction, packet);
+    event.app = transaction.proto();
     event.tuple = flow.tuple;
     event.tx_id = transaction.id;
     event.protocol = transaction.eve();

@@ -10,20 +10,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view kind_name(EventKind kind) {
-  switch (kind) {
+std::string_view kind_name(const Event& event) {
+  switch (event.kind) {
     case EventKind::alert:
       return "alert";
     case EventKind::drop:
       return "drop";
     case EventKind::flow:
       return "flow";
-    case EventKind::http:
-      return "http";
-    case EventKind::dns:
-      return "dns";
-    case EventKind::tls:
-      return "tls";
+    case EventKind::transaction:
+      return app_proto_name(event.app);
+    case EventKind::fileinfo:
+      return "fileinfo";
     case EventKind::anomaly:
       return "anomaly";
     case EventKind::stats:
@@ -149,7 +147,7 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
   record["timestamp"] = format_local(event.time);
   if (event.flow_id != 0) record["flow_id"] = event.flow_id;
   if (event.packet_count != 0) record["pcap_cnt"] = event.packet_count;
-  record["event_type"] = kind_name(event.kind);
+  record["event_type"] = kind_name(event);
   if (event.kind != EventKind::stats) add_addresses(record, event);
   if (event.tx_id) record["tx_id"] = *event.tx_id;
   if (event.kind == EventKind::alert) record["alert"] = alert_object(event);
@@ -176,7 +174,7 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     text.append(",\"").append(key).append("\":").append(object).append("}");
   };
   append(app_proto_name(event.app), event.protocol);
-  append(kind_name(event.kind), event.detail);
+  append(kind_name(event), event.detail);
   return text;
 }
 

@@ -16,7 +16,8 @@ namespace menshen::sensor {
 
 inline constexpr std::size_t payload_excerpt_max = 4096;  // bytes of payload in one event
 
-enum class EventKind : std::uint8_t { alert, drop, flow, http, dns, tls, anomaly, stats };
+// transaction: its record is named after `app` ("http", "dns", ...).
+enum class EventKind : std::uint8_t { alert, drop, flow, transaction, fileinfo, anomaly, stats };
 
 struct FlowCounts {
   std::uint64_t packets_to_server = 0;

@@ -9,17 +9,10 @@
 
 #include "base/clock.hpp"
 #include "base/ip.hpp"
+#include "sensor/flow/app_proto.hpp"
 #include "sensor/packet/packet.hpp"
 
 namespace menshen::sensor {
-
-enum class AppProto : std::uint8_t {
-  unknown,
-  http1,
-  dns,
-  tls,
-  failed
-};  // failed: looked, none of ours
 
 // What the policy says of a flow; the composition root fills it in when the flow begins (see
 // FlowLabeler).

@@ -29,92 +29,83 @@ constexpr bool is_token(char c) {
 Guess http_request(std::string_view text) noexcept {
   const std::size_t start = text.find_first_not_of("\r\n");
   if (start == std::string_view::npos) {
-    return text.size() < blank_bytes_max ? Guess::more : Guess::none;
+    return text.size() < blank_bytes_max ? Guess::more : Guess::no;
   }
-  if (start > blank_bytes_max) return Guess::none;
+  if (start > blank_bytes_max) return Guess::no;
   text.remove_prefix(start);
   const auto method_end =
       static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_token) - text.begin());
-  if (method_end == 0 || method_end > method_bytes_max) return Guess::none;
+  if (method_end == 0 || method_end > method_bytes_max) return Guess::no;
   if (method_end == text.size()) return Guess::more;
-  if (text[method_end] != ' ' && text[method_end] != '\t') return Guess::none;
+  if (text[method_end] != ' ' && text[method_end] != '\t') return Guess::no;
   const std::string_view method = text.substr(0, method_end);
-  if (std::find(methods.begin(), methods.end(), method) != methods.end()) return Guess::http1;
+  if (std::find(methods.begin(), methods.end(), method) != methods.end()) return Guess::yes;
   const std::string_view line = text.substr(0, std::min(text.find('\n'), request_line_max));
   const std::size_t version = line.find(" HTTP/");
   if (version != std::string_view::npos && version + 6 < line.size()) {
     // "PRI * HTTP/2.0" is another protocol's.
-    return line[version + 6] == '1' || line[version + 6] == '0' ? Guess::http1 : Guess::none;
+    return line[version + 6] == '1' || line[version + 6] == '0' ? Guess::yes : Guess::no;
   }
-  return line.size() < text.size() ? Guess::none : Guess::more;
+  return line.size() < text.size() ? Guess::no : Guess::more;
 }
 
 Guess http_response(std::string_view text) noexcept {
   constexpr std::string_view start = "HTTP/";
   const std::size_t known = std::min(text.size(), start.size());
-  if (text.substr(0, known) != start.substr(0, known)) return Guess::none;
+  if (text.substr(0, known) != start.substr(0, known)) return Guess::no;
   if (text.size() <= start.size()) return Guess::more;
-  return text[start.size()] == '1' || text[start.size()] == '0' ? Guess::http1 : Guess::none;
-}
-
-Guess tls(Direction direction, Bytes bytes) noexcept {
-  constexpr unsigned handshake = 22;
-  constexpr std::size_t record_bytes_max = 16384 + 2048;
-  const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
-  if (at(0) != handshake) return Guess::none;
-  if (bytes.size() < 2) return Guess::more;
-  if (at(1) != 3 && at(1) != 1) return Guess::none;
-  if (bytes.size() < 3) return Guess::more;
-  // 3.0-3.4: SSL 3 to TLS 1.3; 1.1: TLCP (GB/T 38636).
-  if (at(1) == 3 ? at(2) > 4 : at(2) != 1) return Guess::none;
-  if (bytes.size() < 5) return Guess::more;
-  const std::size_t length = at(3) << 8U | at(4);
-  if (length == 0 || length > record_bytes_max) return Guess::none;
-  if (bytes.size() < 6) return Guess::more;
-  return at(5) == (direction == Direction::to_server ? 1U : 2U) ? Guess::tls : Guess::none;
-}
-
-// RFC 1035 4.2.2: two bytes of length before each message.
-Guess dns(Direction direction, Bytes bytes) noexcept {
-  if (bytes.size() < 2) return Guess::more;
-  ByteReader reader(bytes);
-  const std::size_t length = reader.be16();
-  if (length < dns_header_bytes) return Guess::none;
-  const Bytes message = reader.rest();
-  switch (check_dns_start(message.first(std::min(message.size(), length)),
-                          direction == Direction::to_client)) {
-    case DnsStart::plausible:
-      return Guess::dns;
-    case DnsStart::too_short:
-      return message.size() < length ? Guess::more : Guess::none;
-    case DnsStart::wrong:
-      break;
-  }
-  return Guess::none;
+  return text[start.size()] == '1' || text[start.size()] == '0' ? Guess::yes : Guess::no;
 }
 
 }  // namespace
 
-Guess probe_stream(Direction direction, Bytes bytes) noexcept {
+Guess probe_http1(Direction direction, Bytes bytes) noexcept {
   if (bytes.empty()) return Guess::more;
-  const std::array<Guess, 3> guesses{direction == Direction::to_server
-                                         ? http_request(as_text(bytes))
-                                         : http_response(as_text(bytes)),
-                                     tls(direction, bytes), dns(direction, bytes)};
-  bool more = false;
-  for (const Guess guess : guesses) {
-    if (guess == Guess::more) {
-      more = true;
-    } else if (guess != Guess::none) {
-      return guess;
-    }
-  }
-  return more ? Guess::more : Guess::none;
+  return direction == Direction::to_server ? http_request(as_text(bytes))
+                                           : http_response(as_text(bytes));
 }
 
-bool probe_dns_datagram(Bytes bytes) noexcept {
-  return check_dns_start(bytes, false) == DnsStart::plausible ||
-         check_dns_start(bytes, true) == DnsStart::plausible;
+Guess probe_tls(Direction direction, Bytes bytes) noexcept {
+  if (bytes.empty()) return Guess::more;
+  constexpr unsigned handshake = 22;
+  constexpr std::size_t record_bytes_max = 16384 + 2048;
+  const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+  if (at(0) != handshake) return Guess::no;
+  if (bytes.size() < 2) return Guess::more;
+  if (at(1) != 3 && at(1) != 1) return Guess::no;
+  if (bytes.size() < 3) return Guess::more;
+  // 3.0-3.4: SSL 3 to TLS 1.3; 1.1: TLCP (GB/T 38636).
+  if (at(1) == 3 ? at(2) > 4 : at(2) != 1) return Guess::no;
+  if (bytes.size() < 5) return Guess::more;
+  const std::size_t length = at(3) << 8U | at(4);
+  if (length == 0 || length > record_bytes_max) return Guess::no;
+  if (bytes.size() < 6) return Guess::more;
+  return at(5) == (direction == Direction::to_server ? 1U : 2U) ? Guess::yes : Guess::no;
+}
+
+// RFC 1035 4.2.2: two bytes of length before each message.
+Guess probe_dns_stream(Direction direction, Bytes bytes) noexcept {
+  if (bytes.size() < 2) return Guess::more;
+  ByteReader reader(bytes);
+  const std::size_t length = reader.be16();
+  if (length < dns_header_bytes) return Guess::no;
+  const Bytes message = reader.rest();
+  switch (check_dns_start(message.first(std::min(message.size(), length)),
+                          direction == Direction::to_client)) {
+    case DnsStart::plausible:
+      return Guess::yes;
+    case DnsStart::too_short:
+      return message.size() < length ? Guess::more : Guess::no;
+    case DnsStart::wrong:
+      break;
+  }
+  return Guess::no;
+}
+
+Guess probe_dns_datagram(Direction /*direction*/, Bytes bytes) noexcept {
+  const bool plausible = check_dns_start(bytes, false) == DnsStart::plausible ||
+                         check_dns_start(bytes, true) == DnsStart::plausible;
+  return plausible ? Guess::yes : Guess::no;
 }
 
 }  // namespace menshen::sensor

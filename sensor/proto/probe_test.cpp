@@ -10,28 +10,31 @@ using testing::Stage;
 using namespace std::string_view_literals;
 
 TEST_CASE("what first bytes tell") {
-  const auto [direction, text, guess] = GENERATE(table<Direction, std::string_view, Guess>({
-      {Direction::to_server, "GET /"sv, Guess::http1},
-      {Direction::to_server, "GE"sv, Guess::more},
-      {Direction::to_server, "\r\n\r\nGET /"sv, Guess::http1},
-      {Direction::to_server, "FROB /x HTTP/1.1\r\n"sv, Guess::http1},
-      {Direction::to_server, "FROB /x FTP/1.1\r\n"sv, Guess::none},
-      {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, Guess::none},
-      {Direction::to_server, "OPTIONS * HTTP/1.1\r\n"sv, Guess::http1},
-      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, Guess::none},
-      {Direction::to_server, "EHLO mail\r\n"sv, Guess::none},
-      {Direction::to_server, "\x16\x03\x01\x00\x10\x01"sv, Guess::tls},
+  const auto [direction, text, guess] = GENERATE(table<Direction, std::string_view, AppProto>({
+      {Direction::to_server, "GET /"sv, AppProto::http1},
+      {Direction::to_server, "GE"sv, AppProto::unknown},
+      {Direction::to_server, "\r\n\r\nGET /"sv, AppProto::http1},
+      {Direction::to_server, "FROB /x HTTP/1.1\r\n"sv, AppProto::http1},
+      {Direction::to_server, "FROB /x FTP/1.1\r\n"sv, AppProto::failed},
+      {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, AppProto::failed},
+      {Direction::to_server, "OPTIONS * HTTP/1.1\r\n"sv, AppProto::http1},
+      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, AppProto::failed},
+      {Direction::to_server, "EHLO mail\r\n"sv, AppProto::failed},
+      {Direction::to_server, "\x16\x03\x01\x00\x10\x01"sv, AppProto::tls},
       // No TLS, but it may become a DNS message of 0x1603 bytes.
-      {Direction::to_server, "\x16\x03\x01\x00\x10\x02"sv, Guess::more},
-      {Direction::to_server, "\x16\x01\x01\x00\x10\x01"sv, Guess::tls},
-      {Direction::to_client, "\x16\x03\x03\x00\x10\x02"sv, Guess::tls},
-      {Direction::to_client, "HTTP/1.1 200"sv, Guess::http1},
-      {Direction::to_client, "HTT"sv, Guess::more},
-      {Direction::to_client, "HTTP/2"sv, Guess::none},
-      {Direction::to_client, "SSH-2.0-x\r\n"sv, Guess::none},
+      {Direction::to_server, "\x16\x03\x01\x00\x10\x02"sv, AppProto::unknown},
+      {Direction::to_server, "\x16\x01\x01\x00\x10\x01"sv, AppProto::tls},
+      {Direction::to_client, "\x16\x03\x03\x00\x10\x02"sv, AppProto::tls},
+      {Direction::to_client, "HTTP/1.1 200"sv, AppProto::http1},
+      {Direction::to_client, "HTT"sv, AppProto::unknown},
+      {Direction::to_client, "HTTP/2"sv, AppProto::failed},
+      {Direction::to_client, "SSH-2.0-x\r\n"sv, AppProto::failed},
   }));
   CAPTURE(std::string(text));
-  CHECK(probe_stream(direction, as_bytes(text)) == guess);
+  const auto told = recognise(stream_dissectors(), {}, direction, as_bytes(text));
+  CHECK((told.dissector != nullptr ? told.dissector->proto
+         : told.more               ? AppProto::unknown
+                                   : AppProto::failed) == guess);
 }
 
 TEST_CASE("an unknown method is told by the response, and nothing is lost") {

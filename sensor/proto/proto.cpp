@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "sensor/proto/parser.hpp"
-#include "sensor/proto/probe.hpp"
+#include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 
@@ -18,23 +18,10 @@ constexpr std::uint8_t changes_max = 8;
 struct ProtoSlot final : FlowSlot {
   std::unique_ptr<Parser> parser;
   std::array<std::vector<std::byte>, 2> held;  // while the protocol is not known
-  std::array<Guess, 2> guess{Guess::more, Guess::more};
+  std::array<bool, 2> undecided{true, true};   // more bytes of this direction may tell
   std::array<bool, 2> closed{};
   std::uint8_t changes = 0;
 };
-
-AppProto app_of(Guess guess) {
-  switch (guess) {
-    case Guess::http1:
-      return AppProto::http1;
-    case Guess::dns:
-      return AppProto::dns;
-    case Guess::tls:
-      return AppProto::tls;
-    default:
-      return AppProto::failed;
-  }
-}
 
 // A packet for what happens without one.
 PacketMeta stand_in(Flow& flow, Direction direction) {
@@ -84,22 +71,10 @@ struct ProtoStage::State {
     s.parser.reset();
   }
 
-  void begin(Flow& flow, ProtoSlot& s, Guess guess) {
-    flow.app = app_of(guess);
-    switch (flow.app) {
-      case AppProto::http1:
-        ++counters.http1_flows;
-        s.parser = make_http1_parser(context());
-        break;
-      case AppProto::dns:
-        ++counters.dns_flows;
-        s.parser = make_dns_stream_parser(context());
-        break;
-      default:
-        ++counters.tls_flows;
-        s.parser = make_tls_parser(context());
-        break;
-    }
+  void begin(Flow& flow, ProtoSlot& s, const Dissector& dissector) {
+    flow.app = dissector.proto;
+    ++counters.flows[static_cast<std::size_t>(flow.app)];
+    s.parser = dissector.make(context());
   }
 
   // What the parser said of the bytes it was last fed.
@@ -131,7 +106,7 @@ struct ProtoStage::State {
         let_go(flow);
         if (++s.changes > changes_max) return;
         flow.app = AppProto::unknown;
-        s.guess = {Guess::more, Guess::more};
+        s.undecided = {true, true};
         const Bytes rest = bytes.subspan(std::min(used, bytes.size()));
         if (!rest.empty()) probe(flow, direction, rest, packet);
         return;
@@ -152,23 +127,24 @@ struct ProtoStage::State {
     const std::size_t room =
         limits.probe_bytes - std::min<std::size_t>(held.size(), limits.probe_bytes);
     const Bytes kept = bytes.first(std::min(room, bytes.size()));
-    const Guess before = s.guess[index(direction)];
-    Guess now = before;
-    if (before == Guess::more) {
+    const bool looked = s.undecided[index(direction)];
+    const Dissector* found = nullptr;
+    if (looked) {
       if (!first) held.insert(held.end(), kept.begin(), kept.end());
-      now = probe_stream(direction, first ? kept : Bytes(held));
-      if (now == Guess::more && kept.size() == room) now = Guess::none;
-      s.guess[index(direction)] = now;
+      const Recognised now =
+          recognise(stream_dissectors(), flow.tuple, direction, first ? kept : Bytes(held));
+      found = now.dissector;
+      s.undecided[index(direction)] = now.more && kept.size() < room;
     }
-    if (now == Guess::more || now == Guess::none) {
+    if (found == nullptr) {
       // The other direction may still tell what these bytes are.
-      if (first || before == Guess::none) held.insert(held.end(), kept.begin(), kept.end());
-      const Guess other = s.guess[index(reverse(direction))];
-      const bool hopeless = now == Guess::none && (other == Guess::none || kept.size() == room);
+      if (first || !looked) held.insert(held.end(), kept.begin(), kept.end());
+      const bool hopeless = !s.undecided[index(direction)] &&
+                            (!s.undecided[index(reverse(direction))] || kept.size() == room);
       if (hopeless) give_up(flow);
       return;
     }
-    begin(flow, s, now);
+    begin(flow, s, *found);
     // First what the other side said before, then these bytes: with what was held of them.
     const std::vector<std::byte> earlier = std::exchange(s.held[index(reverse(direction))], {});
     const std::vector<std::byte> mine = std::exchange(held, {});
@@ -223,8 +199,8 @@ void ProtoStage::on_stream_gap(Flow& flow, Direction direction, std::uint64_t le
   } else if (flow.app == AppProto::unknown) {
     // What was held no longer joins what follows; the other direction may still tell.
     slot.held[index(direction)].clear();
-    slot.guess[index(direction)] = Guess::none;
-    if (slot.guess[index(reverse(direction))] == Guess::none) s.give_up(flow);
+    slot.undecided[index(direction)] = false;
+    if (!slot.undecided[index(reverse(direction))]) s.give_up(flow);
   }
 }
 
@@ -240,10 +216,13 @@ void ProtoStage::on_udp(Flow& flow, PacketMeta& packet) {
   const Bytes payload = packet.payload();
   if (flow.app == AppProto::unknown) {
     if (payload.empty()) return;
-    if (is_dns_lookalike(flow.tuple) || !probe_dns_datagram(payload)) return s.give_up(flow);
-    flow.app = AppProto::dns;
-    ++s.counters.dns_flows;
-    State::slot(flow).parser = make_dns_datagram_parser(s.context());
+    const Dissector* found =
+        recognise(datagram_dissectors(), flow.tuple, packet.direction, payload).dissector;
+    if (found != nullptr && found->proto == AppProto::dns && is_dns_lookalike(flow.tuple)) {
+      found = nullptr;
+    }
+    if (found == nullptr) return s.give_up(flow);
+    s.begin(flow, State::slot(flow), *found);
   }
   ProtoSlot& slot = State::slot(flow);
   if (slot.parser == nullptr || payload.empty()) return;
@@ -258,21 +237,5 @@ void ProtoStage::on_close(Flow& flow) {
 }
 
 const ProtoCounters& ProtoStage::counters() const noexcept { return state_->counters; }
-
-std::string_view app_proto_name(AppProto proto) noexcept {
-  switch (proto) {
-    case AppProto::http1:
-      return "http";
-    case AppProto::dns:
-      return "dns";
-    case AppProto::tls:
-      return "tls";
-    case AppProto::failed:
-      return "failed";
-    case AppProto::unknown:
-      break;
-  }
-  return "unknown";
-}
 
 }  // namespace menshen::sensor

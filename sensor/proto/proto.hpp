@@ -9,6 +9,7 @@
 // not thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -44,10 +45,8 @@ struct ProtoLimits {
 };
 
 struct ProtoCounters {
-  std::uint64_t http1_flows = 0;
-  std::uint64_t dns_flows = 0;
-  std::uint64_t tls_flows = 0;
-  std::uint64_t failed_flows = 0;  // none of ours
+  std::array<std::uint64_t, static_cast<std::size_t>(AppProto::count)> flows{};  // recognised
+  std::uint64_t failed_flows = 0;                                                // none of ours
   std::uint64_t transactions = 0;
   std::uint64_t parser_errors = 0;   // the peer broke the protocol; parsing of the flow ended
   std::uint64_t limits_reached = 0;  // a limit above ended parsing, keeping or decompression
@@ -76,8 +75,5 @@ class ProtoStage {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// "http", "dns", "tls", "failed", "unknown": EVE's app_proto.
-[[nodiscard]] std::string_view app_proto_name(AppProto proto) noexcept;
 
 }  // namespace menshen::sensor

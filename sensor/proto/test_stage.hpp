@@ -84,8 +84,8 @@ class Stage : public TransactionObserver {
     t.buffers.clear();
     for (std::size_t b = 0; b < static_cast<std::size_t>(Buffer::count); ++b) {
       const auto buffer = static_cast<Buffer>(b);
-      const BufferInfo& info = buffer_info(buffer);
-      const std::string arrow = info.direction == Direction::to_server ? ">" : "<";
+      const BufferName& info = buffer_info(buffer);
+      const std::string arrow = info.to_server == buffer ? ">" : "<";
       for (std::size_t i = 0; i < transaction.instances(buffer); ++i) {
         t.buffers.emplace_back(arrow + std::string(info.name),
                                as_text(transaction.view(buffer, i).bytes));

@@ -1,0 +1,41 @@
+// A transaction that is a bag of fields: for protocols whose messages are parsed whole.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sensor/proto/transaction.hpp"
+
+namespace menshen::sensor {
+
+class FieldTransaction final : public Transaction {
+ public:
+  explicit FieldTransaction(AppProto proto) : proto_(proto) {}
+
+  // In the order in which instances appear. A buffer is whole when it is added.
+  void add(Buffer buffer, std::string_view bytes) { buffers_.emplace_back(buffer, bytes); }
+  void add(Number number, std::uint64_t value) { numbers_.emplace_back(number, value); }
+  void finish(Direction direction) { complete_[static_cast<std::size_t>(direction)] = true; }
+  void finish() { complete_ = {true, true}; }
+
+  std::string eve_json = "{}";  // the protocol's EVE object
+
+  [[nodiscard]] AppProto proto() const noexcept override { return proto_; }
+  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override;
+  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override;
+  [[nodiscard]] std::size_t numbers(Number number) const noexcept override;
+  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override;
+  [[nodiscard]] bool complete(Direction direction) const noexcept override {
+    return complete_[static_cast<std::size_t>(direction)];
+  }
+  [[nodiscard]] std::string eve() const override { return eve_json; }
+
+ private:
+  AppProto proto_;
+  std::array<bool, 2> complete_{};
+  std::vector<std::pair<Buffer, std::string>> buffers_;
+  std::vector<std::pair<Number, std::uint64_t>> numbers_;
+};
+
+}  // namespace menshen::sensor
