@@ -17,6 +17,7 @@ struct ReplayArguments {
   std::string classification;
   bool no_checksum = false;
   bool ips = false;
+  bool alerts_only = false;
   bool strict = false;
   bool json = false;
 };
@@ -35,7 +36,9 @@ Json to_json(const sensor::ReplaySummary& summary) {
           {"events_written", summary.events_written},
           {"capture_damage", summary.damage ? Json(summary.damage->text.en) : Json(nullptr)},
           {"load_seconds", seconds(summary.load_time)},
+          {"load_cpu_seconds", seconds(summary.load_cpu)},
           {"replay_seconds", seconds(summary.replay_time)},
+          {"replay_cpu_seconds", seconds(summary.replay_cpu)},
           {"counters", counters}};
 }
 
@@ -67,6 +70,7 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.rule_options.classification = arguments.classification;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
+  options.engine.log_flows = options.engine.log_transactions = !arguments.alerts_only;
   const sensor::ReplaySummary summary = MENSHEN_TRY(sensor::replay(options));
   std::size_t rejected = 0;
   if (summary.rules) {
@@ -121,6 +125,9 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
   command.add_flag("--no-checksum", arguments->no_checksum,
                    cli.say("不校验校验和", "Do not verify checksums"));
   command.add_flag("--ips", arguments->ips, cli.say("按内联方式给出判决", "Verdicts as if inline"));
+  command.add_flag("--alerts-only", arguments->alerts_only,
+                   cli.say("只输出告警与阻断，不输出流与协议记录",
+                           "Only alerts and drops, no records of flows and transactions"));
   command.add_flag("--strict", arguments->strict,
                    cli.say("有规则未能加载或抓包文件损坏时退出码为 1",
                            "Exit status 1 if a rule is rejected or the capture is damaged"));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <ctime>
 
 #include "base/handle.hpp"
 #include "sensor/capture/pcap_file.hpp"
@@ -59,20 +60,29 @@ class FileSink final : public EventSink {
   std::uint64_t written_ = 0;
 };
 
+std::chrono::nanoseconds cpu_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 }  // namespace
 
 Result<ReplaySummary> replay(const ReplayOptions& options) {
   ReplaySummary summary;
   const auto load_begin = SteadyClock::now();
+  const auto load_cpu_begin = cpu_time();
   RuleSetBuilder builder(options.rule_options);
   for (const auto& path : options.rules) MENSHEN_CHECK(builder.add_file(path));
   summary.rules = std::make_shared<const RuleSet>(MENSHEN_TRY(std::move(builder).build()));
   summary.load_time = SteadyClock::now() - load_begin;
+  summary.load_cpu = cpu_time() - load_cpu_begin;
 
   auto port = MENSHEN_TRY(open_pcap_file(options.pcap));
   auto sink = MENSHEN_TRY(FileSink::open(options.events));
   Engine engine(options.engine, summary.rules, nullptr, sink);
   const auto replay_begin = SteadyClock::now();
+  const auto replay_cpu_begin = cpu_time();
   const auto batch = std::make_unique<PacketBatch>();
   while (true) {
     batch->clear();
@@ -87,6 +97,7 @@ Result<ReplaySummary> replay(const ReplayOptions& options) {
   }
   engine.flush();
   summary.replay_time = SteadyClock::now() - replay_begin;
+  summary.replay_cpu = cpu_time() - replay_cpu_begin;
   summary.counters = engine.counters();
   summary.events_written = MENSHEN_TRY(sink.close());
   return summary;

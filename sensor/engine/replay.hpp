@@ -30,8 +30,11 @@ struct ReplaySummary {
   Counters counters;
   std::uint64_t events_written = 0;
   std::optional<Error> damage;  // where the capture breaks off; what stood before it was inspected
-  std::chrono::nanoseconds load_time{};    // rules ready (wall)
-  std::chrono::nanoseconds replay_time{};  // packets (wall)
+  // Until the rules are ready, and for the packets: by the clock and of the processor (all threads).
+  std::chrono::nanoseconds load_time{};
+  std::chrono::nanoseconds load_cpu{};
+  std::chrono::nanoseconds replay_time{};
+  std::chrono::nanoseconds replay_cpu{};
 };
 
 // Fails where a file cannot be read or written, or no rules could be compiled for a reason outside
