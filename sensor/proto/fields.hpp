@@ -58,16 +58,24 @@ enum class Buffer : std::uint8_t {
   http2_header_name_response,
   // dns
   dns_query,
+  dns_query_response,
+  dns_answer_name_request,
   dns_answer_name,
+  dns_authorities_rrname_request,
   dns_authorities_rrname,
+  dns_additionals_rrname_request,
   dns_additionals_rrname,
   dns_response_rrname,
   // tls
   tls_sni,
   tls_version,
+  tls_cert_subject_client,
   tls_cert_subject,
+  tls_cert_issuer_client,
   tls_cert_issuer,
+  tls_cert_serial_client,
   tls_cert_serial,
+  tls_cert_fingerprint_client,
   tls_cert_fingerprint,
   tls_certs,
   tls_certs_response,
@@ -239,6 +247,13 @@ enum class Buffer : std::uint8_t {
   mdns_answers_rrname,
   mdns_authorities_rrname,
   mdns_additionals_rrname,
+  mdns_response_rrname,
+  // llmnr
+  llmnr_queries_rrname,
+  llmnr_answers_rrname,
+  llmnr_authorities_rrname,
+  llmnr_additionals_rrname,
+  llmnr_response_rrname,
   // any protocol that carries files
   file_data,
   file_name,
@@ -262,15 +277,18 @@ enum class Number : std::uint8_t {
   // dns
   dns_opcode,
   dns_opcode_response,
+  dns_rcode_request,
   dns_rcode,
   dns_rrtype,
   dns_rrtype_response,
   // tls
   tls_version,
+  tls_version_response,
   tls_cert_chain_len,
   tls_cert_chain_len_response,
   tls_cert_notbefore,
   tls_cert_notafter,
+  tls_cert_validity,  // when it was seen: 0 valid, 1 expired, 2 not valid yet
   ssl_state,
   // quic
   quic_version_number,
