@@ -198,6 +198,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     ++counters.transactions;
     PacketMeta& packet = *current;
     for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      if (transaction.one_way.value_or(direction) != direction) continue;
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
     if (!options.log_transactions) return;

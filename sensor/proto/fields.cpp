@@ -245,6 +245,42 @@ constexpr BufferName buffers[] = {
      Buffer::llmnr_additionals_rrname, true},
     {"llmnr.response.rrname", AppProto::llmnr, Buffer::llmnr_response_rrname,
      Buffer::llmnr_response_rrname, true},
+    {"frame.pdu", AppProto::unknown, Buffer::frame_pdu, Buffer::frame_pdu_response, true, true},
+    {"frame.header", AppProto::unknown, Buffer::frame_header, Buffer::frame_header_response, true,
+     true},
+    {"frame.data", AppProto::unknown, Buffer::frame_data, Buffer::frame_data_response, true, true},
+    {"frame.line", AppProto::unknown, Buffer::frame_line, Buffer::frame_line_response, true, true},
+    {"frame.headers", AppProto::unknown, Buffer::frame_headers, Buffer::frame_headers_response,
+     true, true},
+    {"frame.body", AppProto::unknown, Buffer::frame_body, Buffer::frame_body_response, true, true},
+    {"frame.item", AppProto::unknown, Buffer::frame_item, Buffer::frame_item_response, true, true},
+    {"frame.inner", AppProto::unknown, Buffer::frame_inner, Buffer::frame_inner_response, true,
+     true},
+};
+
+// Frames of the parsers that give them.
+constexpr FrameName frames[] = {
+    {AppProto::sip, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::sip, "request.line", Buffer::frame_line, Buffer::count},
+    {AppProto::sip, "request.headers", Buffer::frame_headers, Buffer::count},
+    {AppProto::sip, "request.body", Buffer::frame_body, Buffer::count},
+    {AppProto::sip, "response.line", Buffer::count, Buffer::frame_line_response},
+    {AppProto::sip, "response.headers", Buffer::count, Buffer::frame_headers_response},
+    {AppProto::sip, "response.body", Buffer::count, Buffer::frame_body_response},
+    {AppProto::mqtt, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::mqtt, "header", Buffer::frame_header, Buffer::frame_header_response},
+    {AppProto::mqtt, "data", Buffer::frame_data, Buffer::frame_data_response},
+    {AppProto::rfb, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::enip, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::enip, "hdr", Buffer::frame_header, Buffer::frame_header_response},
+    {AppProto::enip, "data", Buffer::frame_data, Buffer::frame_data_response},
+    {AppProto::enip, "enip.item", Buffer::frame_item, Buffer::frame_item_response},
+    {AppProto::enip, "cip", Buffer::frame_inner, Buffer::frame_inner_response},
+    {AppProto::telnet, "ctl", Buffer::frame_header, Buffer::frame_header_response},
+    {AppProto::telnet, "data", Buffer::frame_data, Buffer::frame_data_response},
+    {AppProto::ldap, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::snmp, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::krb5, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
 };
 
 constexpr NumberName numbers[] = {
@@ -397,6 +433,7 @@ constexpr auto number_rows = index_of_fields(numbers);
 }  // namespace
 
 std::span<const BufferName> buffer_names() noexcept { return buffers; }
+std::span<const FrameName> frame_names() noexcept { return frames; }
 std::span<const NumberName> number_names() noexcept { return numbers; }
 
 const BufferName& buffer_info(Buffer buffer) noexcept {

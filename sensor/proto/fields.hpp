@@ -254,6 +254,23 @@ enum class Buffer : std::uint8_t {
   llmnr_authorities_rrname,
   llmnr_additionals_rrname,
   llmnr_response_rrname,
+  // frames: a message and its parts, of whatever protocol the transaction has
+  frame_pdu,
+  frame_pdu_response,
+  frame_header,
+  frame_header_response,
+  frame_data,
+  frame_data_response,
+  frame_line,
+  frame_line_response,
+  frame_headers,
+  frame_headers_response,
+  frame_body,
+  frame_body_response,
+  frame_item,
+  frame_item_response,
+  frame_inner,
+  frame_inner_response,
   // any protocol that carries files
   file_data,
   file_name,
@@ -415,6 +432,15 @@ using NumberName = FieldName<Number>;
 // Every name in every spelling; the first row of a field has its canonical name.
 [[nodiscard]] std::span<const BufferName> buffer_names() noexcept;
 [[nodiscard]] std::span<const NumberName> number_names() noexcept;
+
+// What `frame` may name: a protocol's frames by their names after its own ("sip", "request.body").
+struct FrameName {
+  AppProto proto = AppProto::unknown;
+  std::string_view name;
+  Buffer to_server = Buffer::count;
+  Buffer to_client = Buffer::count;
+};
+[[nodiscard]] std::span<const FrameName> frame_names() noexcept;
 
 // The canonical row of a field.
 [[nodiscard]] const BufferName& buffer_info(Buffer buffer) noexcept;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,7 +53,9 @@ class Transaction {
 
   void add_event(ProtoEvent event);
 
-  std::uint64_t id = 0;            // counts from 0 within the flow
+  std::uint64_t id = 0;  // counts from 0 within the flow
+  // Its messages go this way alone: rules for the other direction never see it. Nothing: both ways.
+  std::optional<Direction> one_way;
   std::vector<ProtoEvent> events;  // in the order of their appearance; each at most once
   // What it carries, by direction, in order (file.hpp).
   std::array<std::vector<std::unique_ptr<File>>, 2> files;
