@@ -3,6 +3,7 @@
 # One static library from every source below the folder that calls it, by name:
 #   x.cpp  part of the library      x_test.cpp   unit tests, one program per module
 #   x_fuzz.cpp  a fuzz target       x_bench.cpp  micro-benchmarks, one program per module
+#   x_main.cpp  the program NAME_x, for developers: not installed
 # So a file that no target compiles cannot exist.
 list(APPEND CMAKE_MODULE_PATH ${Catch2_DIR})
 include(Catch)
@@ -13,10 +14,12 @@ function(menshen_module name)
   set(tests ${all})
   set(fuzzers ${all})
   set(benches ${all})
+  set(programs ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
-  list(FILTER all EXCLUDE REGEX "_(test|fuzz|bench)\\.cpp$")
+  list(FILTER programs INCLUDE REGEX "_main\\.cpp$")
+  list(FILTER all EXCLUDE REGEX "_(test|fuzz|bench|main)\\.cpp$")
 
   # A module of headers alone has nothing to archive.
   set(kind STATIC)
@@ -41,6 +44,12 @@ function(menshen_module name)
   foreach(fuzzer IN LISTS fuzzers)
     get_filename_component(target ${fuzzer} NAME_WE)
     menshen_fuzz(${target} ${fuzzer} menshen_${name})
+  endforeach()
+  foreach(program IN LISTS programs)
+    get_filename_component(file ${program} NAME_WE)
+    string(REGEX REPLACE "_main$" "" target ${file})
+    add_executable(${name}_${target} ${program})
+    target_link_libraries(${name}_${target} PRIVATE menshen_${name})
   endforeach()
   if(benches AND NOT MENSHEN_FUZZ)
     add_executable(${name}_bench ${benches})

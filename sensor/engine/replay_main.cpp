@@ -1,0 +1,92 @@
+// sensor_replay: `menshen sensor replay` without the rest of the product, for who works on the
+// sensor alone. Not installed.
+//
+//   sensor_replay --pcap FILE [--rules FILE]... [--events FILE] [--var NAME=VALUE]...
+//                 [--classification FILE] [--no-checksum] [--ips]
+#include <fmt/format.h>
+#include <getopt.h>
+
+#include "sensor/engine/replay.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+constexpr option known[] = {
+    {"pcap", required_argument, nullptr, 'p'},
+    {"rules", required_argument, nullptr, 'r'},
+    {"events", required_argument, nullptr, 'e'},
+    {"var", required_argument, nullptr, 'v'},
+    {"classification", required_argument, nullptr, 'c'},
+    {"no-checksum", no_argument, nullptr, 'n'},
+    {"ips", no_argument, nullptr, 'i'},
+    {},
+};
+
+bool read_option(int letter, ReplayOptions& options) {
+  const std::string value = optarg != nullptr ? optarg : "";
+  switch (letter) {
+    case 'p':
+      options.pcap = value;
+      return true;
+    case 'r':
+      options.rules.emplace_back(value);
+      return true;
+    case 'e':
+      options.events = value;
+      return true;
+    case 'v': {
+      const std::size_t equals = value.find('=');
+      if (equals == std::string::npos) return false;
+      options.rule_options.variables[value.substr(0, equals)] = value.substr(equals + 1);
+      return true;
+    }
+    case 'c':
+      options.rule_options.classification = value;
+      return true;
+    case 'n':
+      options.engine.verify_checksums = false;
+      return true;
+    case 'i':
+      options.engine.inline_mode = true;
+      return true;
+    default:
+      return false;
+  }
+}
+
+void report(const ReplaySummary& summary) {
+  for (const Diagnostics& file : summary.rules->diagnostics()) {
+    fmt::print(stderr, "{}", file.render(Lang::en));
+  }
+  if (summary.damage) fmt::print(stderr, "{}\n", summary.damage->text.en);
+  const auto seconds = [](std::chrono::nanoseconds time) {
+    return std::chrono::duration<double>(time).count();
+  };
+  fmt::print(stderr, "rules {} / {}, packets {}, alerts {}, events {}, seconds {:.3f} + {:.3f}\n",
+             summary.rules->summary().loaded, summary.rules->summary().rejected,
+             summary.counters.packets, summary.counters.alerts, summary.events_written,
+             seconds(summary.load_time), seconds(summary.replay_time));
+}
+
+int run(int argc, char** argv) {
+  ReplayOptions options;
+  for (int letter = 0; (letter = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
+    if (!read_option(letter, options)) return 2;
+  }
+  if (options.pcap.empty() || optind != argc) {
+    fmt::print(stderr, "sensor_replay --pcap FILE [--rules FILE]... [--events FILE] ...\n");
+    return 2;
+  }
+  const auto summary = replay(options);
+  if (!summary) {
+    fmt::print(stderr, "{}\n", summary.error().text.en);
+    return 2;
+  }
+  report(*summary);
+  return 0;
+}
+
+}  // namespace
+}  // namespace menshen::sensor
+
+int main(int argc, char** argv) { return menshen::sensor::run(argc, argv); }
