@@ -14,6 +14,87 @@ namespace menshen::sensor {
 
 enum class ProtoEvent : std::uint16_t {
   none,
+  // sip
+  sip_incomplete_data,
+  sip_invalid_data,
+  // mqtt
+  mqtt_missing_connect,
+  mqtt_missing_publish,
+  mqtt_missing_subscribe,
+  mqtt_missing_unsubscribe,
+  mqtt_double_connect,
+  mqtt_unintroduced_message,
+  mqtt_invalid_qos_level,
+  mqtt_missing_msg_id,
+  mqtt_unassigned_msg_type,
+  mqtt_too_many_transactions,
+  mqtt_malformed_traffic,
+  // snmp
+  snmp_malformed_data,
+  snmp_unknown_security_model,
+  snmp_version_mismatch,
+  // krb5
+  krb5_malformed_data,
+  krb5_weak_encryption,
+  // ldap
+  ldap_too_many_transactions,
+  ldap_invalid_data,
+  ldap_request_not_found,
+  ldap_incomplete_data,
+  // modbus
+  modbus_invalid_protocol_id,
+  modbus_unsolicited_response,
+  modbus_invalid_length,
+  modbus_invalid_unit_identifier,
+  modbus_invalid_function_code,
+  modbus_invalid_value,
+  modbus_invalid_exception_code,
+  modbus_value_mismatch,
+  modbus_flooded,
+  // dnp3
+  dnp3_flooded,
+  dnp3_len_too_small,
+  dnp3_bad_link_crc,
+  dnp3_bad_transport_crc,
+  dnp3_unknown_object,
+  dnp3_max_points_per_object,
+  dnp3_too_long_reassembly,
+  // enip
+  enip_too_many_transactions,
+  enip_invalid_pdu,
+  // ike
+  ike_malformed_data,
+  ike_no_encryption,
+  ike_weak_crypto_enc,
+  ike_weak_crypto_prf,
+  ike_weak_crypto_dh,
+  ike_weak_crypto_auth,
+  ike_weak_crypto_no_dh,
+  ike_weak_crypto_no_auth,
+  ike_invalid_proposal,
+  ike_unknown_proposal,
+  ike_payload_extra_data,
+  ike_multiple_server_proposal,
+  // rfb
+  rfb_unimplemented_security_type,
+  rfb_unknown_security_result,
+  rfb_malformed_message,
+  rfb_confused_state,
+  // dhcp
+  dhcp_truncated_options,
+  dhcp_malformed_options,
+  // ntp
+  ntp_unsolicited_response,
+  ntp_malformed_data,
+  ntp_not_request,
+  ntp_not_response,
+  // pgsql
+  pgsql_invalid_length,
+  pgsql_malformed_request,
+  pgsql_malformed_response,
+  pgsql_too_many_transactions,
+  // bittorrent-dht
+  bittorrent_dht_malformed_packet,
   count,
 };
 
