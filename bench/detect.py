@@ -1,15 +1,22 @@
-"""Detection over a capture file, beside the floor of reading it (tcpdump -w /dev/null).
+"""Detection beside Suricata: the same captures and rules, one thread each, in turn, and the floor of reading alone.
 
-Rates are megabits a CPU second (user and system), start-up subtracted: the same command over a capture of one packet.
+Rates are megabits a CPU second (user and system, all threads), from the moment the rules are ready. Where the shared
+traffic is not there, a generated capture and the product's own rules stand in; where the peer cannot be set up, the rows
+stand beside the floor alone.
 """
+import collections
+import json
 import pathlib
 import random
 import statistics
+import subprocess
 import sys
 
+import suricata
 from rows import Row, cpu_seconds
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "traffic"
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 from pcap import Tcp, dns_query, http_response, tls_client_hello, udp, write  # noqa: E402
 
@@ -30,25 +37,131 @@ def conversation(random_source, number):
     return flow.open() + flow.client(request.encode()) + flow.server(http_response(body)) + flow.close()
 
 
-def make_capture(path, conversations):
+class Capture:
+    """A capture file with its size in megabits and packets."""
+
+    def __init__(self, name, path):
+        self.name, self.path = name, path
+        self.packets, octets = 0, 0
+        data = path.read_bytes()
+        order = "little" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else "big"
+        at = 24
+        while at + 16 <= len(data):
+            length = int.from_bytes(data[at + 8:at + 12], order)
+            at += 16 + length
+            octets += length
+            self.packets += 1
+        self.megabits = octets * 8 / 1e6
+
+
+def generated(context):
     random_source = random.Random(1)
-    packets = [packet for number in range(conversations) for packet in conversation(random_source, number)]
+    packets = [packet for number in range(1500 if context.quick else 12000) for packet in conversation(random_source, number)]
+    path = context.work / "generated.pcap"
     write(path, packets, gap_us=20)
-    return sum(map(len, packets)) * 8 / 1e6
+    return [Capture("generated", path)]
+
+
+def shared(context):
+    """The recorded traffic in several copies, each with addresses of its own."""
+    found = []
+    for name in ("mix", "office"):
+        one, many = context.work / f"{name}.one.pcap", context.work / f"{name}.pcap"
+        subprocess.run(["zstd", "-q", "-d", SHARED / f"{name}.pcap.zst", "-o", one], check=True)
+        subprocess.run([SHARED / "multiply", one, many, "2" if context.quick else "4"], check=True, stdout=subprocess.DEVNULL)
+        found.append(Capture(name, many))
+    return found
+
+
+def captures_and_rules(context):
+    """Captures, one file of rules, the file of their classes (or None)."""
+    rules = context.work / "all.rules"
+    classification = None
+    if context.rules:
+        rules.write_bytes(b"\n".join(path.read_bytes() for path in context.rules))
+    elif (SHARED / "rules").is_dir():
+        subprocess.run(["zstd", "-q", "-d", SHARED / "rules" / "emerging.rules.zst", "-o", rules], check=True)
+        classification = SHARED / "rules" / "classification.config"
+    else:
+        rules.write_bytes(b"\n".join(path.read_bytes() for path in sorted((ROOT / "rules" / "detection").glob("*.rules"))))
+    if context.pcaps:
+        return [Capture(path.stem, path) for path in context.pcaps], rules, classification
+    return (shared if SHARED.is_dir() else generated)(context), rules, classification
+
+
+def replay(context, capture, rules, classification):
+    """One run of the product, as the peer's: Run."""
+    events = context.work / "events.jsonl"
+    arguments = [context.programs / "menshen", "sensor", "replay", "--pcap", capture.path, "--events", events,
+                 "--no-checksum", "--alerts-only", "--json"]
+    if rules:
+        arguments += ["--rules", rules]
+    if classification:
+        arguments += ["--classification", classification]
+    # /usr/bin/time is not everywhere: the peak is asked of a shell's own child.
+    script = "import json,resource,subprocess,sys; d=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL);" \
+             "print(json.dumps([d.returncode,d.stdout.decode(),resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))"
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=True)
+    status, output, peak = json.loads(done.stdout)
+    if status != 0:
+        raise RuntimeError(f"menshen ended with {status}")
+    summary = json.loads(output)
+    alerts = collections.Counter()
+    for line in events.open():
+        event = json.loads(line)
+        if event["event_type"] == "alert":
+            alerts[event["alert"]["signature_id"]] += 1
+    return suricata.Run(summary["load_cpu_seconds"], summary["replay_cpu_seconds"], peak / 1024, alerts)
+
+
+def compare(name, ours, theirs):
+    """Prints which signatures differ; the rates are only worth something where the work is the same."""
+    equal = sum(1 for sid in theirs if sid in ours)
+    print(f"{name}: {len(theirs)} signatures alerted at the peer, {equal} of them here;"
+          f" missing {sorted(set(theirs) - set(ours))[:10]}, extra {sorted(set(ours) - set(theirs))[:10]}", flush=True)
+
+
+def ratio_row(name, unit, ours, theirs):
+    """Pair by pair, because the machine changes between pairs."""
+    row = Row.of(name, unit, ours, theirs)
+    if theirs:
+        ratios = [mine / peers for mine, peers in zip(ours, theirs)]
+        row.ratio = statistics.median(ratios)
+        print(f"{name}: ratio pair by pair " + " ".join(f"{ratio:.2f}" for ratio in ratios), flush=True)
+    return row
+
+
+def pairs(context, capture, rules, classification, with_peer):
+    ours, theirs = [], []
+    for _ in range(context.runs):
+        ours.append(replay(context, capture, rules, classification))
+        if with_peer:
+            theirs.append(suricata.replay(capture.path, rules, classification, context.work))
+    return ours, theirs
 
 
 def rows(context):
-    capture, one = context.work / "mix.pcap", context.work / "one.pcap"
-    megabits = make_capture(capture, 1500 if context.quick else 12000)
-    write(one, udp("10.10.0.1", "10.30.0.10", 1, 53, dns_query("a.example")))
-    menshen = [context.programs / "menshen", "sensor", "replay", "--events", context.work / "events.jsonl"]
-    rules = sorted((ROOT / "rules" / "detection").glob("*.rules"))
-    floor, found = [], []
-    for _ in range(context.runs):
-        floor.append(megabits / cpu_seconds(["tcpdump", "-n", "-r", capture, "-w", "/dev/null"]))
-    for name, arguments in (("no rules", []), (f"{rules[0].name}", ["--rules", *rules])):
-        start = statistics.median(cpu_seconds([*menshen, "--pcap", one, *arguments]) for _ in range(context.runs))
-        rates = [megabits / max(cpu_seconds([*menshen, "--pcap", capture, *arguments]) - start, 1e-3) for _ in range(context.runs)]
-        found.append(Row.of(f"detect, {name} (floor: tcpdump reads)", "Mbit/CPU-s", rates, floor))
-        found.append(Row.of(f"detect, {name}: start", "CPU-s", [start]))
+    try:
+        print(f"peer: {suricata.set_up()}", flush=True)
+        with_peer = True
+    except suricata.NotHere as problem:
+        print(f"no peer: {problem}", flush=True)
+        with_peer = False
+    captures, rules, classification = captures_and_rules(context)
+    found = []
+    for capture in captures:
+        reading = [capture.megabits / cpu_seconds(["tcpdump", "-n", "-r", capture.path, "-w", "/dev/null"]) for _ in range(context.runs)]
+        found.append(Row.of(f"detect.{capture.name}.reading (tcpdump)", "Mbit/CPU-s", reading))
+        for label, file in (("norules", None), ("rules", rules)):
+            ours, theirs = pairs(context, capture, file, classification, with_peer)
+            if with_peer:
+                compare(f"detect.{capture.name}.{label}", ours[-1].alerts, theirs[-1].alerts)
+            name = f"detect.{capture.name}.{label}"
+            found.append(ratio_row(name, "Mbit/CPU-s", [capture.megabits / run.packets for run in ours],
+                                   [capture.megabits / run.packets for run in theirs]))
+            found.append(Row.of(f"{name}.packets", "1000/CPU-s", [capture.packets / run.packets / 1e3 for run in ours],
+                                [capture.packets / run.packets / 1e3 for run in theirs]))
+            if file:
+                found.append(ratio_row(f"detect.memory ({capture.name})", "MiB", [run.memory for run in ours], [run.memory for run in theirs]))
+                found.append(ratio_row(f"detect.ready.cold ({capture.name})", "CPU-s", [run.ready for run in ours], [run.ready for run in theirs]))
     return found

@@ -30,6 +30,8 @@ class Context:
     programs: pathlib.Path
     work: pathlib.Path  # a folder for the bench's files
     quick: bool
+    pcaps: list[pathlib.Path] = dataclasses.field(default_factory=list)  # detect: instead of its own
+    rules: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
     @property
     def runs(self):

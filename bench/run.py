@@ -38,13 +38,15 @@ def main():
     parser.add_argument("--quick", action="store_true", help="less work, fewer runs: a check that it works, no figure to quote")
     parser.add_argument("--json", type=pathlib.Path, help="write the rows to a file")
     parser.add_argument("--programs", type=pathlib.Path, required=True)
+    parser.add_argument("--pcap", type=pathlib.Path, action="append", default=[], help="detect: another capture (classic pcap)")
+    parser.add_argument("--rules", type=pathlib.Path, action="append", default=[], help="detect: other rules")
     options = parser.parse_args()
     print(machine(), flush=True)
     rows, failed = [], []
     for name in [options.name] if options.name else NAMES:
         work = pathlib.Path(tempfile.mkdtemp(prefix="menshen-bench-"))
         try:
-            rows += importlib.import_module(name).rows(Context(options.programs.resolve(), work, options.quick))
+            rows += importlib.import_module(name).rows(Context(options.programs.resolve(), work, options.quick, options.pcap, options.rules))
         except Exception as problem:  # one bench that cannot run does not hide the others
             failed.append(name)
             print(f"bench {name} failed: {problem}", file=sys.stderr)
