@@ -326,6 +326,7 @@ constexpr NumberName numbers[] = {
     {"ftp.mode", AppProto::ftp, Number::ftp_mode, Number::ftp_mode, true},
     {"ftp.reply_received", AppProto::ftp, Number::ftp_reply_received, Number::ftp_reply_received,
      true},
+    {"ftpbounce", AppProto::ftp, Number::ftp_bounce, Number::count, false, true},
     {"smb.version", AppProto::smb, Number::smb_version, Number::smb_version, true},
     {"dcerpc.opnum", AppProto::dcerpc, Number::dcerpc_opnum, Number::dcerpc_opnum, true},
     {"krb5_msg_type", AppProto::krb5, Number::krb5_msg_type, Number::krb5_msg_type},
@@ -412,6 +413,7 @@ constexpr NumberName numbers[] = {
     {"ntp.stratum", AppProto::ntp, Number::ntp_stratum, Number::ntp_stratum},
     {"mdns.response_code", AppProto::mdns, Number::mdns_response_code, Number::mdns_response_code,
      true},
+    {"filesize", AppProto::unknown, Number::file_size, Number::file_size_response, true},
 };
 
 // The first row that names a field, by field.
@@ -431,6 +433,28 @@ constexpr auto buffer_rows = index_of_fields(buffers);
 constexpr auto number_rows = index_of_fields(numbers);
 
 }  // namespace
+
+std::span<const AppProto> carriers(AppProto proto) noexcept {
+  static constexpr AppProto files[] = {AppProto::http1,    AppProto::http2, AppProto::smtp,
+                                       AppProto::ftp_data, AppProto::smb,   AppProto::nfs};
+  static constexpr AppProto http[] = {AppProto::http1, AppProto::http2};
+  static constexpr AppProto dcerpc[] = {AppProto::dcerpc, AppProto::smb};
+  static constexpr auto each = [] {
+    std::array<AppProto, static_cast<std::size_t>(AppProto::count)> all{};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<AppProto>(i);
+    return all;
+  }();
+  switch (proto) {
+    case AppProto::unknown:
+      return files;
+    case AppProto::http1:
+      return http;
+    case AppProto::dcerpc:
+      return dcerpc;
+    default:
+      return std::span(each).subspan(static_cast<std::size_t>(proto), 1);
+  }
+}
 
 std::span<const BufferName> buffer_names() noexcept { return buffers; }
 std::span<const FrameName> frame_names() noexcept { return frames; }

@@ -273,8 +273,19 @@ enum class Buffer : std::uint8_t {
   frame_inner_response,
   // any protocol that carries files
   file_data,
+  file_data_response,
   file_name,
+  file_name_response,
+  file_ext,
+  file_ext_response,
   file_magic,
+  file_magic_response,
+  file_md5,
+  file_md5_response,
+  file_sha1,
+  file_sha1_response,
+  file_sha256,
+  file_sha256_response,
   count,
 };
 
@@ -320,6 +331,7 @@ enum class Number : std::uint8_t {
   ftp_dynamic_port,
   ftp_mode,
   ftp_reply_received,
+  ftp_bounce,
   // smb
   smb_version,
   // dcerpc
@@ -414,6 +426,7 @@ enum class Number : std::uint8_t {
   mdns_response_code,
   // any protocol that carries files
   file_size,
+  file_size_response,
   count,
 };
 
@@ -432,6 +445,10 @@ using NumberName = FieldName<Number>;
 // Every name in every spelling; the first row of a field has its canonical name.
 [[nodiscard]] std::span<const BufferName> buffer_names() noexcept;
 [[nodiscard]] std::span<const NumberName> number_names() noexcept;
+
+// Whose transactions may have the fields of a row of `proto`: those of DCERPC stand also in SMB's
+// pipes, those of HTTP also in HTTP/2. unknown: every protocol that carries files.
+[[nodiscard]] std::span<const AppProto> carriers(AppProto proto) noexcept;
 
 // What `frame` may name: a protocol's frames by their names after its own ("sip", "request.body").
 struct FrameName {

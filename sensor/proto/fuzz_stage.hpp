@@ -64,8 +64,8 @@ class FuzzStage final : public TransactionObserver {
     std::size_t sum = 0;
     for (std::size_t b = 0; b < static_cast<std::size_t>(Buffer::count); ++b) {
       const auto buffer = static_cast<Buffer>(b);
-      for (std::size_t i = 0; i < transaction.instances(buffer); ++i) {
-        for (const std::byte byte : transaction.view(buffer, i).bytes) {
+      for (std::size_t i = 0; i < transaction.field_count(buffer); ++i) {
+        for (const std::byte byte : transaction.field(buffer, i).bytes) {
           sum += std::to_integer<std::size_t>(byte);
         }
       }

@@ -10,11 +10,14 @@
 
 namespace menshen::sensor {
 
+class Files;
+
 // Shared by the parsers of one stage.
 struct ParserContext {
   const ProtoLimits& limits;
   ProtoCounters& counters;
   TransactionObserver& observer;
+  Files& files;
 };
 
 enum class ParserStatus : std::uint8_t {

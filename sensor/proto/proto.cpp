@@ -51,8 +51,9 @@ struct ProtoStage::State {
   ProtoLimits limits;
   ProtoCounters counters;
   TransactionObserver& observer;
+  Files files{limits.files};
 
-  [[nodiscard]] ParserContext context() { return {limits, counters, observer}; }
+  [[nodiscard]] ParserContext context() { return {limits, counters, observer, files}; }
 
   static ProtoSlot& slot(Flow& flow) {
     if (flow.proto == nullptr) flow.proto = std::make_unique<ProtoSlot>();
@@ -95,8 +96,7 @@ struct ProtoStage::State {
         ++counters.limits_reached;
         let_go(flow);
         if (limits.at_limit == ProtoLimitPolicy::drop && flow.label.mode == InspectMode::block) {
-          packet.verdict = std::max(packet.verdict, Verdict::drop);
-          packet.reason = DropReason::proto_limit;
+          packet.refuse(Verdict::drop, DropReason::proto_limit);
           flow.action = FlowAction::drop;
         }
         return;
@@ -235,6 +235,10 @@ void ProtoStage::on_close(Flow& flow) {
   state_->let_go(flow);
   flow.proto.reset();
 }
+
+void ProtoStage::want_files(const FileWants& wants) { state_->files.want(wants); }
+
+const FileCounters& ProtoStage::file_counters() const noexcept { return state_->files.counters(); }
 
 const ProtoCounters& ProtoStage::counters() const noexcept { return state_->counters; }
 

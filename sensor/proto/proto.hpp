@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "sensor/proto/file.hpp"
 #include "sensor/proto/transaction.hpp"
 
 namespace menshen::sensor {
@@ -42,6 +43,7 @@ struct ProtoLimits {
   std::uint32_t dns_records = 512;   // of one message that are kept
   std::uint32_t tls_handshake =
       64U << 10U;  // bytes of one handshake message; beyond: the parser gives up
+  FileLimits files;
 };
 
 struct ProtoCounters {
@@ -69,7 +71,11 @@ class ProtoStage {
   // The flow ends: on_end for what is still open.
   void on_close(Flow& flow);
 
+  // What rules and output want of files that begin from now on.
+  void want_files(const FileWants& wants);
+
   [[nodiscard]] const ProtoCounters& counters() const noexcept;
+  [[nodiscard]] const FileCounters& file_counters() const noexcept;
 
  private:
   struct State;

@@ -86,9 +86,9 @@ class Stage : public TransactionObserver {
       const auto buffer = static_cast<Buffer>(b);
       const BufferName& info = buffer_info(buffer);
       const std::string arrow = info.to_server == buffer ? ">" : "<";
-      for (std::size_t i = 0; i < transaction.instances(buffer); ++i) {
+      for (std::size_t i = 0; i < transaction.field_count(buffer); ++i) {
         t.buffers.emplace_back(arrow + std::string(info.name),
-                               as_text(transaction.view(buffer, i).bytes));
+                               as_text(transaction.field(buffer, i).bytes));
       }
     }
     t.eve = transaction.eve();

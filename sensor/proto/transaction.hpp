@@ -51,6 +51,12 @@ class Transaction {
   // The protocol's own EVE object ("http": {...}) as JSON text, from what is known now.
   [[nodiscard]] virtual std::string eve() const = 0;
 
+  // What rules see: the fields above, and those of the files it carries (file.hpp).
+  [[nodiscard]] std::size_t field_count(Buffer buffer) const noexcept;
+  [[nodiscard]] View field(Buffer buffer, std::size_t instance) const noexcept;
+  [[nodiscard]] std::size_t field_count(Number number) const noexcept;
+  [[nodiscard]] std::uint64_t field(Number number, std::size_t instance) const noexcept;
+
   void add_event(ProtoEvent event);
 
   std::uint64_t id = 0;  // counts from 0 within the flow

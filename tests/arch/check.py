@@ -43,9 +43,9 @@ STAGES = {
     "policy": {
         "text": set(),
         "model": {"text"},
-        "prove": {"text", "model"},
-        "nft": {"text", "model", "prove"},
-        "import": {"text", "model", "prove"},
+        "nft": {"text", "model"},
+        "prove": {"text", "model", "nft"},
+        "import": {"text", "model"},
     },
     "audit": {
         "record": set(),
@@ -101,7 +101,8 @@ LIBRARIES = [
     (r"libmnl/", {"policy/nft/", "sensor/capture/"}),
     (r"sqlite3\.h$", {"audit/store/sqlite.cpp", "audit/testing/"}),
     (r"openssl/", {"base/", "audit/crypto/", "compliance/catalogue/digest.cpp",
-                   "sensor/detect/transform.cpp", "sensor/proto/certificate.cpp", "console/http/"}),
+                   "sensor/detect/transform.cpp", "sensor/proto/", "console/http/"}),
+    (r"magic\.h$", {"sensor/proto/file.cpp"}),
     (r"CLI/", {"apps/"}),
     (r"httplib\.h$", {"console/http/"}),
 ]
