@@ -1,7 +1,13 @@
 #include "sensor/detect/compiled_rules.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bitset>
+#include <deque>
+#include <functional>
+#include <thread>
+
+#include "sensor/detect/pattern_cache.hpp"
 
 namespace menshen::sensor {
 namespace {
@@ -103,7 +109,8 @@ bool precedes(const Rule& a, const Rule& b) {
 
 class Compiler {
  public:
-  explicit Compiler(CompiledRules& compiled) : compiled_(compiled) {}
+  Compiler(CompiledRules& compiled, const PatternCache* cache, std::size_t threads)
+      : compiled_(compiled), cache_(cache), threads_(threads) {}
 
   Result<void> run() {
     std::stable_sort(compiled_.rules.begin(), compiled_.rules.end(), precedes);
@@ -111,19 +118,25 @@ class Compiler {
     for (RuleIndex index = 0; index < compiled_.rules.size(); ++index) place(index);
     for (std::size_t t = 0; t < transports; ++t) {
       for (std::size_t d = 0; d < directions; ++d) {
-        MENSHEN_CHECK(compile(packet_[t][d], compiled_.packet[t][d]));
+        add_job(packet_[t][d], compiled_.packet[t][d].patterns);
       }
     }
     for (std::size_t d = 0; d < directions; ++d) {
-      MENSHEN_CHECK(compile(stream_[d], compiled_.stream[d]));
+      add_job(stream_[d], compiled_.stream[d].patterns);
       for (auto& [key, patterns] : transaction_[d]) {
-        const auto proto = static_cast<std::size_t>(buffer_info(key.buffer).proto);
-        auto database = MENSHEN_TRY(MultiPattern::compile(patterns));
-        compiled_.summary.patterns += database.size();
-        compiled_.transaction[proto][d].buffers.push_back(
-            {key.buffer, key.transforms, std::move(database)});
+        add_job(patterns, transaction_databases_.emplace_back());
       }
     }
+    MENSHEN_CHECK(compile_all());
+    auto database = transaction_databases_.begin();
+    for (std::size_t d = 0; d < directions; ++d) {
+      for (auto& [key, patterns] : transaction_[d]) {
+        const auto proto = static_cast<std::size_t>(buffer_info(key.buffer).proto);
+        compiled_.transaction[proto][d].buffers.push_back(
+            {key.buffer, key.transforms, *std::move(*database++)});
+      }
+    }
+    if (cache_ != nullptr) cache_->trim();
     return {};
   }
 
@@ -217,17 +230,50 @@ class Compiler {
     }
   }
 
-  Result<void> compile(const Patterns& patterns, PayloadGroup& group) {
-    if (patterns.empty()) return {};
-    group.patterns = MENSHEN_TRY(MultiPattern::compile(patterns));
-    compiled_.summary.patterns += group.patterns->size();
+  void add_job(const Patterns& patterns, std::optional<MultiPattern>& database) {
+    if (!patterns.empty()) jobs_.push_back({&patterns, &database});
+  }
+
+  // The largest first: the last to end is a small one.
+  Result<void> compile_all() {
+    std::ranges::sort(jobs_, std::ranges::greater(),
+                      [](const Job& job) { return job.patterns->size(); });
+    std::atomic<std::size_t> next = 0;
+    std::vector<Result<void>> results(jobs_.size());
+    const auto work = [&] {
+      for (std::size_t i = next++; i < jobs_.size(); i = next++) {
+        auto made = MultiPattern::compile(*jobs_[i].patterns, cache_);
+        if (made) {
+          *jobs_[i].database = *std::move(made);
+        } else {
+          results[i] = tl::make_unexpected(std::move(made).error());
+        }
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      const std::size_t wanted = std::min<std::size_t>(threads_, jobs_.size());
+      for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+      work();
+    }
+    for (auto& result : results) MENSHEN_CHECK(std::move(result));
+    for (const Job& job : jobs_) compiled_.summary.patterns += (*job.database)->size();
     return {};
   }
 
+  struct Job {
+    const Patterns* patterns;
+    std::optional<MultiPattern>* database;
+  };
+
   CompiledRules& compiled_;
+  const PatternCache* cache_;
+  std::size_t threads_;
   std::array<ByDirection<Patterns>, transports> packet_;
   ByDirection<Patterns> stream_;
   ByDirection<std::map<GroupKey, Patterns>> transaction_;
+  std::deque<std::optional<MultiPattern>> transaction_databases_;  // in the order of transaction_
+  std::vector<Job> jobs_;
 };
 
 }  // namespace
@@ -315,6 +361,9 @@ std::optional<FastPattern> choose_fast_pattern(const Rule& rule, Direction direc
   return best;
 }
 
-Result<void> compile_rules(CompiledRules& compiled) { return Compiler(compiled).run(); }
+Result<void> compile_rules(CompiledRules& compiled, const PatternCache* cache,
+                           std::size_t threads) {
+  return Compiler(compiled, cache, threads).run();
+}
 
 }  // namespace menshen::sensor

@@ -69,8 +69,9 @@ struct CompiledRules {
 [[nodiscard]] std::size_t transport_index(IpProto proto) noexcept;
 [[nodiscard]] bool transport_fits(RuleProto::Transport wanted, std::size_t index) noexcept;
 
-// Sorts the rules and builds the groups.
-[[nodiscard]] Result<void> compile_rules(CompiledRules& compiled);
+// Sorts the rules and builds the groups, on up to `threads` threads. `cache` may be null.
+[[nodiscard]] Result<void> compile_rules(CompiledRules& compiled, const PatternCache* cache,
+                                         std::size_t threads);
 
 // The content that preselects the rule in this direction (list and test index), or nothing.
 struct FastPattern {

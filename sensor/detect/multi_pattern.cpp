@@ -4,16 +4,19 @@
 #include <hs/hs.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <utility>
 
 #include "base/handle.hpp"
+#include "sensor/detect/pattern_cache.hpp"
 
 namespace menshen::sensor {
 namespace {
 
 using HsDatabase = Handle<hs_database_t, &hs_free_database>;
 using HsScratch = Handle<hs_scratch_t, &hs_free_scratch>;
+using HsBytes = Handle<char, &std::free>;  // hs_serialize_database allocates with malloc
 using HsError = Handle<hs_compile_error_t, &hs_free_compile_error>;
 
 struct Subscriber {
@@ -38,6 +41,66 @@ int on_match(unsigned id, unsigned long long, unsigned long long to, unsigned, v
     if (to + context.offset <= subscriber.end_max) context.rules->push_back(subscriber.rule);
   }
   return 0;
+}
+
+// What Hyperscan compiles: in columns, as it wants them.
+struct Literals {
+  std::vector<const char*> bytes;
+  std::vector<std::size_t> lengths;
+  std::vector<unsigned> flags;
+  std::vector<unsigned> ids;
+
+  void add(const Pattern& pattern) {
+    bytes.push_back(pattern.bytes.data());
+    lengths.push_back(pattern.bytes.size());
+    flags.push_back(pattern.nocase ? unsigned{HS_FLAG_CASELESS} : 0U);
+    ids.push_back(static_cast<unsigned>(ids.size()));
+  }
+};
+
+Result<HsDatabase> compiled(const Literals& literals) {
+  hs_database_t* database = nullptr;
+  hs_compile_error_t* raw_error = nullptr;
+  const auto rc = hs_compile_lit_multi(
+      literals.bytes.data(), literals.flags.data(), literals.ids.data(), literals.lengths.data(),
+      static_cast<unsigned>(literals.ids.size()), HS_MODE_BLOCK, nullptr, &database, &raw_error);
+  const HsError error(raw_error);
+  HsDatabase owned(database);
+  if (rc != HS_SUCCESS) {
+    const char* why = error && error->message != nullptr ? error->message : "?";
+    return fail(ErrorCode::invalid, {fmt::format("无法编译模式库：{}", why),
+                                     fmt::format("cannot compile the pattern database: {}", why)});
+  }
+  return owned;
+}
+
+// Everything that the database depends on; the processor's features stand in the database itself,
+// and another processor does not take it.
+std::string key_of(const Literals& literals) {
+  std::string all = fmt::format("{}\n", hs_version());
+  for (std::size_t i = 0; i < literals.ids.size(); ++i) {
+    all += fmt::format("{} {}:", literals.flags[i], literals.lengths[i]);
+    all.append(literals.bytes[i], literals.lengths[i]);
+  }
+  return cache_digest(all);
+}
+
+Result<HsDatabase> cached(const Literals& literals, const PatternCache& cache) {
+  const std::string key = key_of(literals);
+  hs_database_t* database = nullptr;
+  if (const auto bytes = cache.load(key)) {
+    if (hs_deserialize_database(bytes->data(), bytes->size(), &database) == HS_SUCCESS) {
+      return HsDatabase(database);
+    }
+  }
+  auto made = MENSHEN_TRY(compiled(literals));
+  char* bytes = nullptr;
+  std::size_t length = 0;
+  if (hs_serialize_database(made.get(), &bytes, &length) == HS_SUCCESS) {
+    const HsBytes owned(bytes);
+    cache.store(key, {bytes, length});
+  }
+  return made;
 }
 
 }  // namespace
@@ -75,38 +138,21 @@ MultiPattern::MultiPattern(MultiPattern&&) noexcept = default;
 MultiPattern& MultiPattern::operator=(MultiPattern&&) noexcept = default;
 MultiPattern::~MultiPattern() = default;
 
-Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns) {
+Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns,
+                                           const PatternCache* cache) {
   auto built = std::make_unique<Database>();
-  std::map<std::pair<std::string_view, bool>, unsigned> known;
-  std::vector<const char*> literals;
-  std::vector<unsigned> flags;
-  std::vector<unsigned> ids;
-  std::vector<std::size_t> lengths;
+  std::map<std::pair<std::string_view, bool>, std::size_t> known;
+  Literals literals;
   for (const Pattern& pattern : patterns) {
-    const auto [entry, fresh] =
-        known.try_emplace({pattern.bytes, pattern.nocase}, static_cast<unsigned>(ids.size()));
+    const auto [entry, fresh] = known.try_emplace({pattern.bytes, pattern.nocase}, known.size());
     if (fresh) {
-      literals.push_back(pattern.bytes.data());
-      lengths.push_back(pattern.bytes.size());
-      flags.push_back(pattern.nocase ? unsigned{HS_FLAG_CASELESS} : 0U);
-      ids.push_back(entry->second);
+      literals.add(pattern);
       built->subscribers.emplace_back();
       built->longest = std::max(built->longest, pattern.bytes.size());
     }
     built->subscribers[entry->second].push_back({pattern.rule, pattern.end_max});
   }
-  hs_database_t* database = nullptr;
-  hs_compile_error_t* raw_error = nullptr;
-  const auto rc = hs_compile_lit_multi(literals.data(), flags.data(), ids.data(), lengths.data(),
-                                       static_cast<unsigned>(ids.size()), HS_MODE_BLOCK, nullptr,
-                                       &database, &raw_error);
-  const HsError error(raw_error);
-  built->database.reset(database);
-  if (rc != HS_SUCCESS) {
-    const char* why = error && error->message != nullptr ? error->message : "?";
-    return fail(ErrorCode::invalid, {fmt::format("无法编译模式库：{}", why),
-                                     fmt::format("cannot compile the pattern database: {}", why)});
-  }
+  built->database = MENSHEN_TRY(cache == nullptr ? compiled(literals) : cached(literals, *cache));
   return MultiPattern(std::move(built));
 }
 

@@ -26,6 +26,7 @@ struct Pattern {
 };
 
 class MultiPattern;
+class PatternCache;
 
 // Grows to fit every database that it is prepared for.
 class PatternScratch {
@@ -43,8 +44,10 @@ class PatternScratch {
 
 class MultiPattern {
  public:
-  // Equal literals share one entry.
-  [[nodiscard]] static Result<MultiPattern> compile(std::span<const Pattern> patterns);
+  // Equal literals share one entry. `cache`, if any, is asked before and told after compilation;
+  // safe to call from several threads.
+  [[nodiscard]] static Result<MultiPattern> compile(std::span<const Pattern> patterns,
+                                                    const PatternCache* cache = nullptr);
   MultiPattern(MultiPattern&&) noexcept;
   MultiPattern& operator=(MultiPattern&&) noexcept;
   ~MultiPattern();

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
+#include <thread>
 
 #include "base/file.hpp"
 #include "sensor/detect/compiled_rules.hpp"
+#include "sensor/detect/pattern_cache.hpp"
 #include "sensor/detect/rule_parser.hpp"
 
 namespace menshen::sensor {
@@ -128,7 +131,14 @@ Result<RuleSet> RuleSetBuilder::build() && {
     return fail(ErrorCode::limit, {fmt::format("规则数量超过上限 {}", state_->options.rules_max),
                                    fmt::format("more than {} rules", state_->options.rules_max)});
   }
-  MENSHEN_CHECK(compile_rules(*state_->compiled));
+  std::optional<PatternCache> cache;
+  if (!state_->options.pattern_cache.empty()) {
+    cache = MENSHEN_TRY(PatternCache::open(state_->options.pattern_cache));
+  }
+  const std::size_t threads = state_->options.threads != 0
+                                  ? state_->options.threads
+                                  : std::max(std::thread::hardware_concurrency(), 1U);
+  MENSHEN_CHECK(compile_rules(*state_->compiled, cache ? &*cache : nullptr, threads));
   return RuleSet(std::move(state_->compiled));
 }
 

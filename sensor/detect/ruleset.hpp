@@ -31,6 +31,10 @@ struct RuleSetOptions {
   std::map<std::string, std::string, std::less<>> variables;
   std::filesystem::path classification;  // classification.config; empty: the common classes
   std::size_t rules_max = 200'000;       // more: ErrorCode::limit from build()
+  // Compiled pattern databases are kept here and found again; empty: none kept. A folder that
+  // others may write to is an error of build().
+  std::filesystem::path pattern_cache;
+  std::size_t threads = 0;  // for compiling; 0: one for each processor
 };
 
 struct RuleSetSummary {
