@@ -89,7 +89,7 @@ def captures_and_rules(context):
     return (shared if SHARED.is_dir() else generated)(context), rules, classification
 
 
-def replay(context, capture, rules, classification):
+def replay(context, capture, rules, classification, cache=None):
     """One run of the product, as the peer's: Run."""
     events = context.work / "events.jsonl"
     arguments = [context.programs / "menshen", "sensor", "replay", "--pcap", capture.path, "--events", events,
@@ -98,6 +98,8 @@ def replay(context, capture, rules, classification):
         arguments += ["--rules", rules]
     if classification:
         arguments += ["--classification", classification]
+    if cache:
+        arguments += ["--cache", cache]
     # /usr/bin/time is not everywhere: the peak is asked of a shell's own child.
     script = "import json,resource,subprocess,sys; d=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL);" \
              "print(json.dumps([d.returncode,d.stdout.decode(),resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))"
@@ -140,6 +142,19 @@ def pairs(context, capture, rules, classification, with_peer):
     return ours, theirs
 
 
+def ready_warm(context, capture, rules, classification, with_peer):
+    """Rules ready from each side's own cache: a first run fills it."""
+    cache = context.work / "patterns"
+    ours, theirs = [], []
+    for number in range(context.runs + 1):
+        mine = replay(context, capture, rules, classification, cache).ready
+        peers = suricata.replay(capture.path, rules, classification, context.work, hyperscan_cache=True).ready if with_peer else None
+        if number:
+            ours.append(mine)
+            theirs += [peers] if with_peer else []
+    return ratio_row(f"detect.ready.warm ({capture.name})", "CPU-s", ours, theirs)
+
+
 def rows(context):
     try:
         print(f"peer: {suricata.set_up()}", flush=True)
@@ -163,5 +178,6 @@ def rows(context):
                                 [capture.packets / run.packets / 1e3 for run in theirs]))
             if file:
                 found.append(ratio_row(f"detect.memory ({capture.name})", "MiB", [run.memory for run in ours], [run.memory for run in theirs]))
+                found.append(ready_warm(context, capture, file, classification, with_peer))
                 found.append(ratio_row(f"detect.ready.cold ({capture.name})", "CPU-s", [run.ready for run in ours], [run.ready for run in theirs]))
     return found

@@ -15,6 +15,7 @@ struct ReplayArguments {
   std::string events;
   std::vector<std::string> variables;
   std::string classification;
+  std::string cache;
   bool no_checksum = false;
   bool ips = false;
   bool alerts_only = false;
@@ -68,6 +69,7 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.events = arguments.events;
   options.rule_options = MENSHEN_TRY(rule_options(arguments.variables));
   options.rule_options.classification = arguments.classification;
+  options.rule_options.pattern_cache = arguments.cache;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
   options.engine.log_flows = options.engine.log_transactions = !arguments.alerts_only;
@@ -122,6 +124,12 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
       .add_option("--classification", arguments->classification,
                   cli.say("classification.config 文件", "classification.config file"))
       ->type_name("FILE");
+  command
+      .add_option("--cache", arguments->cache,
+                  cli.say("保存已编译模式库的目录，再次运行时直接取用；不得可被他人写入",
+                          "Folder that keeps compiled pattern databases for the next run; nobody "
+                          "else may write to it"))
+      ->type_name("DIR");
   command.add_flag("--no-checksum", arguments->no_checksum,
                    cli.say("不校验校验和", "Do not verify checksums"));
   command.add_flag("--ips", arguments->ips, cli.say("按内联方式给出判决", "Verdicts as if inline"));

@@ -1,6 +1,7 @@
 #include "apps/sensord/rules.hpp"
 
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -63,6 +64,10 @@ Result<LoadedRules> load_rules(const Settings& settings) {
   loaded.files = MENSHEN_TRY(find_rule_files(settings.list("sensor.rules")));
   auto options = MENSHEN_TRY(rule_options(settings.list("sensor.variables")));
   options.classification = settings.text("sensor.classification");
+  // Not as root, before the sandbox: what the daemon's user wrote is not for root to trust.
+  if (::geteuid() != 0) {
+    options.pattern_cache = fs::path(settings.text("sensor.state_directory")) / "patterns";
+  }
   sensor::RuleSetBuilder builder(std::move(options));
   for (const fs::path& file : loaded.files) {
     MENSHEN_CHECK(builder.add_file(file));
