@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import suricata
-from rows import Row, cpu_seconds
+from rows import Row
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "traffic"
@@ -142,6 +142,12 @@ def pairs(context, capture, rules, classification, with_peer):
     return ours, theirs
 
 
+def floor(context, what, capture, *arguments):
+    """CPU seconds of one part of the work alone."""
+    done = subprocess.run([context.programs / "bench_detect_floor", what, capture.path, *arguments], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def ready_warm(context, capture, rules, classification, with_peer):
     """Rules ready from each side's own cache: a first run fills it."""
     cache = context.work / "patterns"
@@ -163,10 +169,11 @@ def rows(context):
         print(f"no peer: {problem}", flush=True)
         with_peer = False
     captures, rules, classification = captures_and_rules(context)
-    found = []
+    found, floors = [], {}
     for capture in captures:
-        reading = [capture.megabits / cpu_seconds(["tcpdump", "-n", "-r", capture.path, "-w", "/dev/null"]) for _ in range(context.runs)]
-        found.append(Row.of(f"detect.{capture.name}.reading (tcpdump)", "Mbit/CPU-s", reading))
+        for what, arguments in (("read", []), ("flows", []), ("hyperscan", [rules])):
+            floors[what] = [capture.megabits / floor(context, what, capture, *arguments) for _ in range(context.runs)]
+            found.append(Row.of(f"detect.{capture.name}.floor.{what}", "Mbit/CPU-s", floors[what]))
         for label, file in (("norules", None), ("rules", rules)):
             ours, theirs = pairs(context, capture, file, classification, with_peer)
             if with_peer:
@@ -177,6 +184,8 @@ def rows(context):
             found.append(Row.of(f"{name}.packets", "1000/CPU-s", [capture.packets / run.packets / 1e3 for run in ours],
                                 [capture.packets / run.packets / 1e3 for run in theirs]))
             if file:
+                found.append(ratio_row(f"detect.ceiling ({capture.name})", "Mbit/CPU-s", [capture.megabits / run.packets for run in ours],
+                                       floors["hyperscan"]))
                 found.append(ratio_row(f"detect.memory ({capture.name})", "MiB", [run.memory for run in ours], [run.memory for run in theirs]))
                 found.append(ready_warm(context, capture, file, classification, with_peer))
                 found.append(ratio_row(f"detect.ready.cold ({capture.name})", "CPU-s", [run.ready for run in ours], [run.ready for run in theirs]))
