@@ -1,9 +1,10 @@
-// The buffers of a transaction that have one instance each. Small while few are set: an index a
-// buffer, and the text of those that are there.
+// The buffers and numbers of a transaction, as they become known. Small while few are there: a
+// byte of name and a text for each; looking one up passes over the names (a few dozen bytes).
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sensor/proto/transaction.hpp"
@@ -12,28 +13,65 @@ namespace menshen::sensor {
 
 class BufferSet {
  public:
-  [[nodiscard]] bool has(Buffer buffer) const noexcept { return place(buffer) != 0; }
-  // Empty where it is not set.
-  [[nodiscard]] std::string_view text(Buffer buffer) const noexcept {
-    return has(buffer) ? std::string_view(texts_[place(buffer) - 1U]) : std::string_view();
+  [[nodiscard]] bool has(Buffer buffer) const noexcept {
+    return std::ranges::find(names_, buffer) != names_.end();
   }
-  // Sets it anew.
+  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(names_, buffer));
+  }
+  // Empty where it is not set.
+  [[nodiscard]] std::string_view text(Buffer buffer, std::size_t instance = 0) const noexcept {
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (names_[i] == buffer && instance-- == 0) return texts_[i];
+    }
+    return {};
+  }
+  // Sets its first instance anew.
   void set(Buffer buffer, std::string_view text) { slot(buffer).assign(text); }
+  // One instance more.
+  void add(Buffer buffer, std::string_view text) {
+    names_.push_back(buffer);
+    texts_.emplace_back(text);
+  }
   // The text to append to; set empty if it was not there.
   [[nodiscard]] std::string& slot(Buffer buffer) {
-    if (!has(buffer)) {
-      texts_.emplace_back();
-      places_[static_cast<std::size_t>(buffer)] = static_cast<std::uint8_t>(texts_.size());
-    }
-    return texts_[place(buffer) - 1U];
+    const auto found = std::ranges::find(names_, buffer);
+    if (found != names_.end()) return texts_[static_cast<std::size_t>(found - names_.begin())];
+    add(buffer, {});
+    return texts_.back();
   }
 
  private:
-  [[nodiscard]] std::uint8_t place(Buffer buffer) const noexcept {
-    return places_[static_cast<std::size_t>(buffer)];
-  }
-  std::array<std::uint8_t, static_cast<std::size_t>(Buffer::count)> places_{};  // + 1; 0: not set
+  std::vector<Buffer> names_;
   std::vector<std::string> texts_;
+};
+
+class NumberSet {
+ public:
+  [[nodiscard]] std::size_t instances(Number number) const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(rows_, number, &Row::first));
+  }
+  // 0 where it is not there.
+  [[nodiscard]] std::uint64_t value(Number number, std::size_t instance = 0) const noexcept {
+    for (const auto& [name, known] : rows_) {
+      if (name == number && instance-- == 0) return known;
+    }
+    return 0;
+  }
+  // Sets its first instance anew.
+  void set(Number number, std::uint64_t value) {
+    const auto found = std::ranges::find(rows_, number, &Row::first);
+    if (found != rows_.end()) {
+      found->second = value;
+    } else {
+      add(number, value);
+    }
+  }
+  void add(Number number, std::uint64_t value) { rows_.emplace_back(number, value); }
+
+ private:
+  using Row = std::pair<Number, std::uint64_t>;
+  std::vector<Row> rows_;
 };
 
 }  // namespace menshen::sensor

@@ -5,11 +5,15 @@
 #include <openssl/bn.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <array>
+#include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "base/handle.hpp"
+#include "base/ip.hpp"
 
 namespace menshen::sensor {
 
@@ -17,6 +21,7 @@ namespace {
 
 using X509Handle = Handle<X509, &X509_free>;
 using BioHandle = Handle<BIO, &BIO_free_all>;
+using NamesHandle = Handle<GENERAL_NAMES, &GENERAL_NAMES_free>;
 using NumberHandle = Handle<BIGNUM, &BN_free>;
 
 std::string colon_hex(Bytes bytes, bool upper) {
@@ -48,14 +53,105 @@ std::string serial_text(const X509* certificate) {
   return colon_hex(as_bytes(bytes), true);
 }
 
-std::string time_text(const ASN1_TIME* time) {
-  std::tm tm{};
-  if (ASN1_TIME_to_tm(time, &tm) != 1) return {};
+std::string time_text(const std::tm& tm) {
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", tm.tm_year + 1900, tm.tm_mon + 1,
                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+void set_time(const ASN1_TIME* time, std::string& text, std::int64_t& seconds) {
+  std::tm tm{};
+  if (ASN1_TIME_to_tm(time, &tm) != 1) return;
+  text = time_text(tm);
+  seconds = timegm(&tm);
+}
+
+std::string text_of(const ASN1_STRING* string) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+          static_cast<std::size_t>(ASN1_STRING_length(string))};
+}
+
+std::string address_text(const ASN1_OCTET_STRING* address) {
+  const std::string bytes = text_of(address);
+  if (bytes.size() == 4) return IpAddr::v4(ByteReader(as_bytes(bytes)).be32()).to_string();
+  if (bytes.size() != 16) return {};
+  std::array<std::uint8_t, 16> v6{};
+  std::memcpy(v6.data(), bytes.data(), v6.size());
+  return IpAddr::v6(v6).to_string();
+}
+
+std::vector<std::string> alternative_names(const X509* certificate) {
+  std::vector<std::string> out;
+  const NamesHandle names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const int count = names == nullptr ? 0 : sk_GENERAL_NAME_num(names.get());
+  for (int i = 0; i < count && out.size() < certificate_names_max; ++i) {
+    int kind = 0;
+    const auto* value = static_cast<const ASN1_STRING*>(
+        GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &kind));
+    if (kind == GEN_DNS || kind == GEN_EMAIL || kind == GEN_URI) {
+      out.push_back(text_of(value));
+    } else if (kind == GEN_IPADD) {
+      out.push_back(address_text(value));
+    }
+  }
+  return out;
+}
+
+// One element of DER: its tag and how many bytes of content it says it has. `short_header`: the
+// bytes end within its header.
+struct Element {
+  std::uint8_t tag = 0;
+  std::uint64_t length = 0;
+  bool short_header = false;
+};
+Element read_element(ByteReader& reader) noexcept {
+  Element element;
+  element.tag = reader.u8();
+  element.length = reader.u8();
+  if (element.length > 0x80 && element.length <= 0x88) {
+    const std::uint64_t bytes = element.length & 0x7fU;
+    element.length = 0;
+    for (std::uint64_t i = 0; i < bytes; ++i) element.length = element.length << 8U | reader.u8();
+  }
+  element.short_header = !reader.ok();
+  return element;
+}
+
 }  // namespace
+
+// RFC 5280 4.1: the parts of a TBSCertificate that must be there, after an optional version.
+CertificateFault find_fault(Bytes der) noexcept {
+  constexpr std::uint8_t integer = 0x02;
+  constexpr std::uint8_t sequence = 0x30;
+  constexpr std::uint8_t version = 0xa0;
+  constexpr std::array<std::uint8_t, 6> parts{integer,  sequence, sequence,
+                                              sequence, sequence, sequence};
+  ByteReader reader(der);
+  const Element whole = read_element(reader);
+  if (whole.short_header || whole.length > reader.remaining()) return CertificateFault::length;
+  if (whole.tag != sequence) return CertificateFault::other;
+  ByteReader outer(reader.take(whole.length));
+  const Element signed_part = read_element(outer);
+  if (signed_part.short_header) return CertificateFault::length;
+  if (signed_part.tag != sequence || signed_part.length > outer.remaining()) {
+    return CertificateFault::other;
+  }
+  ByteReader inner(outer.take(signed_part.length));
+  bool first = true;
+  for (const std::uint8_t wanted : parts) {
+    if (inner.empty()) return CertificateFault::missing_element;
+    Element element = read_element(inner);
+    if (std::exchange(first, false) && element.tag == version) {
+      inner.skip(element.length);
+      if (inner.empty()) return CertificateFault::missing_element;
+      element = read_element(inner);
+    }
+    if (element.short_header || element.length > inner.remaining()) return CertificateFault::length;
+    if (element.tag != wanted) return CertificateFault::unknown_element;
+    inner.skip(element.length);
+  }
+  return CertificateFault::other;
+}
 
 std::optional<Certificate> read_certificate(Bytes der) {
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
@@ -64,12 +160,15 @@ std::optional<Certificate> read_certificate(Bytes der) {
   std::array<std::byte, SHA_DIGEST_LENGTH> digest{};
   SHA1(reinterpret_cast<const unsigned char*>(der.data()), der.size(),
        reinterpret_cast<unsigned char*>(digest.data()));
-  return Certificate{.subject = name_text(X509_get_subject_name(certificate.get())),
-                     .issuer = name_text(X509_get_issuer_name(certificate.get())),
-                     .serial = serial_text(certificate.get()),
-                     .fingerprint = colon_hex(digest, false),
-                     .not_before = time_text(X509_get0_notBefore(certificate.get())),
-                     .not_after = time_text(X509_get0_notAfter(certificate.get()))};
+  Certificate found;
+  found.subject = name_text(X509_get_subject_name(certificate.get()));
+  found.issuer = name_text(X509_get_issuer_name(certificate.get()));
+  found.serial = serial_text(certificate.get());
+  found.fingerprint = colon_hex(digest, false);
+  found.alternative_names = alternative_names(certificate.get());
+  set_time(X509_get0_notBefore(certificate.get()), found.not_before, found.not_before_s);
+  set_time(X509_get0_notAfter(certificate.get()), found.not_after, found.not_after_s);
+  return found;
 }
 
 }  // namespace menshen::sensor

@@ -14,6 +14,27 @@ namespace menshen::sensor {
 
 enum class ProtoEvent : std::uint16_t {
   none,
+  // tls
+  tls_invalid_sslv2_header,
+  tls_invalid_tls_header,
+  tls_invalid_record_version,
+  tls_invalid_record_type,
+  tls_invalid_record_length,
+  tls_invalid_ssl_record,
+  tls_invalid_handshake_message,
+  tls_handshake_invalid_length,
+  tls_too_many_records_in_packet,
+  tls_error_message_encountered,
+  tls_heartbeat_message,
+  tls_invalid_heartbeat_message,
+  tls_overflow_heartbeat_message,
+  tls_multiple_sni_extensions,
+  tls_invalid_sni_type,
+  tls_invalid_sni_length,
+  tls_invalid_certificate,
+  tls_certificate_missing_element,
+  tls_certificate_unknown_element,
+  tls_certificate_invalid_length,
   // sip
   sip_incomplete_data,
   sip_invalid_data,

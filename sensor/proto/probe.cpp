@@ -57,6 +57,31 @@ Guess http_response(std::string_view text) noexcept {
   return text[start.size()] == '1' || text[start.size()] == '0' ? Guess::yes : Guess::no;
 }
 
+// SSL 2's form of a hello, which may offer TLS (RFC 5246 E.2).
+Guess probe_ssl2(Direction direction, Bytes bytes) noexcept {
+  constexpr std::size_t head_bytes = 11;
+  if (bytes.size() < head_bytes) {
+    const auto type = bytes.size() < 3 ? 1U : std::to_integer<unsigned>(bytes[2]);
+    return type == 1 || type == 4 ? Guess::more : Guess::no;
+  }
+  ByteReader reader(bytes);
+  reader.skip(2);
+  const unsigned type = reader.u8();
+  if (direction == Direction::to_client) {
+    const unsigned session_known = reader.u8();
+    reader.skip(1);
+    return type == 4 && session_known <= 1 && reader.be16() == 2 ? Guess::yes : Guess::no;
+  }
+  const unsigned version = reader.be16();
+  const unsigned cipher_bytes = reader.be16();
+  const unsigned session_bytes = reader.be16();
+  const unsigned challenge_bytes = reader.be16();
+  const bool plausible = (version == 2 || (version >= 0x0300 && version <= 0x0304)) &&
+                         cipher_bytes != 0 && cipher_bytes % 3 == 0 && session_bytes <= 32 &&
+                         challenge_bytes >= 16 && challenge_bytes <= 32;
+  return type == 1 && plausible ? Guess::yes : Guess::no;
+}
+
 }  // namespace
 
 Guess probe_http1(Direction direction, Bytes bytes) noexcept {
@@ -67,6 +92,7 @@ Guess probe_http1(Direction direction, Bytes bytes) noexcept {
 
 Guess probe_tls(Direction direction, Bytes bytes) noexcept {
   if (bytes.empty()) return Guess::more;
+  if ((std::to_integer<unsigned>(bytes.front()) & 0x80U) != 0) return probe_ssl2(direction, bytes);
   constexpr unsigned handshake = 22;
   constexpr std::size_t record_bytes_max = 16384 + 2048;
   const auto at = [&](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };

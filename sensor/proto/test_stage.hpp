@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/proto.hpp"
 
 namespace menshen::sensor::testing {
@@ -11,7 +12,9 @@ namespace menshen::sensor::testing {
 // The last state of each transaction, as text.
 struct Told {
   std::uint64_t id = 0;
-  std::vector<std::pair<std::string, std::string>> buffers;  // name (with > or <), bytes
+  // Name (with > or <) and bytes; numbers have a # before their name: "#>tls.cert_chain_len".
+  std::vector<std::pair<std::string, std::string>> buffers;
+  std::vector<std::string> events;
   std::string eve;
   std::size_t changes = 0;
   bool ended = false;
@@ -51,6 +54,7 @@ class Stage : public TransactionObserver {
       // A copy of its own, so that reading past it is seen.
       const std::string part(text.substr(0, piece));
       packet = PacketMeta{};
+      packet.time = time;
       packet.direction = direction;
       proto.on_stream_data(flow, direction, as_bytes(part), packet);
       text.remove_prefix(part.size());
@@ -58,6 +62,7 @@ class Stage : public TransactionObserver {
   }
   void datagram(Direction direction, std::string_view text) {
     packet = PacketMeta{};
+    packet.time = time;
     packet.direction = direction;
     packet.data = as_bytes(text).data();
     packet.payload_length = static_cast<std::uint32_t>(text.size());
@@ -74,6 +79,7 @@ class Stage : public TransactionObserver {
   ProtoStage proto;
   Flow flow;
   PacketMeta packet;
+  WallTime time = 0;  // of the packets
   std::size_t drop_at_change = 0;
 
  private:
@@ -90,6 +96,19 @@ class Stage : public TransactionObserver {
         t.buffers.emplace_back(arrow + std::string(info.name),
                                as_text(transaction.field(buffer, i).bytes));
       }
+    }
+    for (std::size_t n = 0; n < static_cast<std::size_t>(Number::count); ++n) {
+      const auto number = static_cast<Number>(n);
+      const NumberName& info = number_info(number);
+      const std::string arrow = info.to_server == number ? "#>" : "#<";
+      for (std::size_t i = 0; i < transaction.numbers(number); ++i) {
+        t.buffers.emplace_back(arrow + std::string(info.name),
+                               std::to_string(transaction.number(number, i)));
+      }
+    }
+    t.events.clear();
+    for (const ProtoEvent event : transaction.events) {
+      t.events.emplace_back(proto_event_info(event).name);
     }
     t.eve = transaction.eve();
     return t;

@@ -1,22 +1,31 @@
-// TLS handshakes (RFC 5246, RFC 8446) as far as they are in the clear.
+// TLS handshakes (RFC 5246, RFC 8446; TLCP: GB/T 38636) as far as they are in the clear.
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "sensor/proto/buffer_set.hpp"
-#include "sensor/proto/certificate.hpp"
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/parser.hpp"
+#include "sensor/proto/tls_hello.hpp"
+#include "sensor/proto/tls_transaction.hpp"
 
 namespace menshen::sensor {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t record_header_bytes = 5;
 constexpr std::size_t record_bytes_max = 16384 + 2048;  // RFC 5246 6.2.3
+constexpr std::size_t ssl2_header_bytes = 2;
+constexpr std::size_t ssl2_hello_bytes_min = 9;
+constexpr std::size_t certificates_max = 32;  // of one chain that are kept
+constexpr std::size_t alpn_max = 64;          // names of one hello that are kept
+constexpr std::size_t records_in_feed_max = 255;
+constexpr std::size_t random_time_bytes = 4;
+constexpr std::size_t heartbeat_padding_bytes = 16;  // RFC 6520 4
+constexpr std::uint16_t ssl2_version = 0x0002;
+constexpr std::uint16_t tls13_version = 0x0304;
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+
 enum Content : std::uint8_t {
   change_cipher = 20,
   alert = 21,
@@ -24,85 +33,26 @@ enum Content : std::uint8_t {
   application = 23,
   heartbeat = 24
 };
-enum Handshake : std::uint8_t { client_hello = 1, server_hello = 2, certificate = 11 };
-constexpr std::uint16_t extension_name = 0;
-constexpr std::uint16_t extension_versions = 43;
-
-std::string version_name(std::uint16_t version) {
-  switch (version) {
-    case 0x0101:
-      return "TLCP 1.1";
-    case 0x0300:
-      return "SSLv3";
-    case 0x0301:
-      return "TLSv1";
-    case 0x0302:
-      return "TLS 1.1";
-    case 0x0303:
-      return "TLS 1.2";
-    case 0x0304:
-      return "TLS 1.3";
-    default:
-      return fmt::format("0x{:04x}", version);
-  }
+// RFC 8446 4, RFC 5246 7.4, RFC 6066, RFC 5077, RFC 8879.
+enum Handshake : std::uint8_t {
+  hello_request = 0,
+  client_hello = 1,
+  server_hello = 2,
+  certificate = 11,
+  server_key_exchange = 12,
+  server_hello_done = 14,
+  client_key_exchange = 16,
+};
+constexpr bool is_handshake(std::uint8_t type) {
+  return type <= 6 || type == 8 || (type >= 11 && type <= 16) || (type >= 20 && type <= 25) ||
+         type == 67 || type == 254;
 }
 
 // What tls.version compares with.
-std::string version_number(std::uint16_t version) {
-  switch (version) {
-    case 0x0300:
-      return "3.0";
-    case 0x0301:
-      return "1.0";
-    case 0x0302:
-      return "1.1";
-    case 0x0303:
-      return "1.2";
-    case 0x0304:
-      return "1.3";
-    default:
-      return fmt::format("0x{:04x}", version);
-  }
+std::string version_digits(std::uint16_t version) {
+  return version > 0x0300 && version <= tls13_version ? fmt::format("1.{}", version - 0x0301)
+                                                      : fmt::format("0x{:04x}", version);
 }
-
-class TlsTransaction final : public Transaction {
- public:
-  [[nodiscard]] AppProto proto() const noexcept override { return AppProto::tls; }
-  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
-    return buffers.has(buffer) ? 1 : 0;
-  }
-  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    if (instance != 0 || !buffers.has(buffer)) return {};
-    return {as_bytes(buffers.text(buffer)), true};
-  }
-  [[nodiscard]] bool complete(Direction direction) const noexcept override {
-    return done[static_cast<std::size_t>(direction)];
-  }
-  [[nodiscard]] std::string eve() const override {
-    Json json = Json::object();
-    const auto add = [&](const char* key, std::string_view text) {
-      if (!text.empty()) json[key] = text;
-    };
-    if (certificate) {
-      add("subject", certificate->subject);
-      add("issuerdn", certificate->issuer);
-      add("serial", certificate->serial);
-      add("fingerprint", certificate->fingerprint);
-    }
-    add("sni", buffers.text(Buffer::tls_sni));
-    json["version"] = version == 0 ? "UNDETERMINED" : version_name(version);
-    if (certificate) {
-      add("notbefore", certificate->not_before);
-      add("notafter", certificate->not_after);
-    }
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  }
-
-  BufferSet buffers;
-  std::optional<Certificate> certificate;
-  std::uint16_t version = 0;  // the server's choice; before it, the client's offer
-  std::array<bool, 2> done{};
-};
 
 class TlsParser final : public Parser {
  public:
@@ -111,24 +61,29 @@ class TlsParser final : public Parser {
   }
 
   ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
-    Side& side = sides_[static_cast<std::size_t>(direction)];
-    while (!bytes.empty() && !side.quiet) {
+    Side& side = sides_[index(direction)];
+    std::size_t records = 0;
+    ParserStatus status = ParserStatus::more;
+    while (status == ParserStatus::more && !bytes.empty() && !side.quiet) {
       if (side.body_left == 0) {
-        if (!header(side, bytes)) return ParserStatus::broken;
+        if (!header(side, direction, bytes)) {
+          status = ParserStatus::broken;
+          break;
+        }
         if (side.body_left == 0) continue;
+        if (++records > records_in_feed_max) event(ProtoEvent::tls_too_many_records_in_packet);
       }
       const Bytes part = bytes.first(std::min<std::size_t>(side.body_left, bytes.size()));
       bytes = bytes.subspan(part.size());
       side.body_left -= static_cast<std::uint16_t>(part.size());
-      if (side.content == handshake && !side.ciphered) {
-        const ParserStatus status = messages(flow, direction, part, packet);
-        if (status != ParserStatus::more) return status;
-      }
-      if (side.content == change_cipher) side.ciphered = true;
-      if (side.content == application) side.application = true;
-      if (is_private()) return finish(flow, direction, packet);
+      status = content(flow, direction, part, packet);
+      if (status == ParserStatus::more && is_private()) return finish(flow, direction, packet);
     }
-    return ParserStatus::more;
+    if (event_added_ && !ended_) {
+      event_added_ = false;
+      context_.observer.on_change(flow, transaction_, direction, packet);
+    }
+    return status;
   }
 
   ParserStatus gap(Flow&, Direction, std::uint64_t, PacketMeta&) override {
@@ -136,8 +91,7 @@ class TlsParser final : public Parser {
   }
 
   void close(Flow& flow, Direction direction, PacketMeta& packet) override {
-    Side& side = sides_[static_cast<std::size_t>(direction)];
-    side.quiet = true;
+    sides_[index(direction)].quiet = true;
     complete(flow, direction, packet);
   }
 
@@ -153,39 +107,165 @@ class TlsParser final : public Parser {
     std::uint8_t head_bytes = 0;
     std::uint8_t content = 0;
     std::uint16_t body_left = 0;
+    bool begun = false;
+    bool ssl2 = false;      // the record at hand has SSL 2's form
     bool ciphered = false;  // what follows is encrypted
     bool application = false;
     bool quiet = false;
-    std::vector<std::byte> held;  // of a handshake message that is not whole
+    std::vector<std::byte> held;    // of a handshake message that is not whole
+    std::vector<std::byte> record;  // of a heartbeat or SSL 2 record that is not whole
   };
 
+  static std::size_t index(Direction direction) noexcept {
+    return static_cast<std::size_t>(direction);
+  }
+
+  void event(ProtoEvent what) {
+    transaction_.add_event(what);
+    event_added_ = true;
+  }
+
   // Takes from `bytes` what the record's header still lacks. False: not TLS.
-  static bool header(Side& side, Bytes& bytes) {
-    while (side.head_bytes < record_header_bytes && !bytes.empty()) {
+  bool header(Side& side, Direction direction, Bytes& bytes) {
+    // Only a conversation's first record may have SSL 2's form: its length comes first.
+    const bool first = !std::exchange(side.begun, true);
+    if (first) side.ssl2 = (std::to_integer<unsigned>(bytes.front()) & 0x80U) != 0;
+    const std::size_t whole = side.ssl2 ? ssl2_header_bytes : record_header_bytes;
+    while (side.head_bytes < whole && !bytes.empty()) {
       side.head[side.head_bytes++] = bytes.front();
       bytes = bytes.subspan(1);
     }
-    if (side.head_bytes < record_header_bytes) return true;
+    if (side.head_bytes < whole) return true;
     side.head_bytes = 0;
+    side.record.clear();
     ByteReader reader(side.head);
+    if (side.ssl2) {
+      side.content = handshake;
+      side.body_left = reader.be16() & 0x7fffU;
+      if (side.body_left >= ssl2_hello_bytes_min) return true;
+      event(ProtoEvent::tls_invalid_sslv2_header);
+      return false;
+    }
     side.content = reader.u8();
-    const std::uint8_t major = reader.u8();
-    reader.skip(1);
-    const std::uint16_t length = reader.be16();
-    side.body_left = length;
-    return side.content >= change_cipher && side.content <= heartbeat &&
-           (major == 3 || major == 1) && length <= record_bytes_max;
+    const std::uint16_t version = reader.be16();
+    side.body_left = reader.be16();
+    return is_record(side, direction, version);
+  }
+
+  bool is_record(const Side& side, Direction direction, std::uint16_t version) {
+    const unsigned major = version >> 8U;
+    if (side.content < change_cipher || side.content > heartbeat) {
+      event(ProtoEvent::tls_invalid_record_type);
+      event(ProtoEvent::tls_invalid_tls_header);
+      return false;
+    }
+    if (major != 3 && major != 1) {
+      event(ProtoEvent::tls_invalid_record_version);
+      event(ProtoEvent::tls_invalid_tls_header);
+      return false;
+    }
+    if (side.body_left > record_bytes_max) {
+      event(ProtoEvent::tls_invalid_record_length);
+      event(ProtoEvent::tls_invalid_ssl_record);
+      return false;
+    }
+    // What the first record says, until a hello says more.
+    const Number number = version_number(direction);
+    if (transaction_.known.instances(number) == 0) transaction_.known.set(number, version);
+    return true;
+  }
+
+  static Number version_number(Direction direction) noexcept {
+    return direction == Direction::to_server ? Number::tls_version : Number::tls_version_response;
+  }
+
+  ParserStatus content(Flow& flow, Direction direction, Bytes part, PacketMeta& packet) {
+    Side& side = sides_[index(direction)];
+    switch (side.content) {
+      case handshake:
+        if (side.ciphered) return ParserStatus::more;
+        return side.ssl2 ? ssl2_record(flow, direction, part, packet)
+                         : messages(flow, direction, part, packet);
+      case change_cipher:
+        side.ciphered = true;
+        if (!transaction_.complete(direction)) complete(flow, direction, packet);
+        return ParserStatus::more;
+      case application:
+        side.application = true;
+        return ParserStatus::more;
+      case heartbeat:
+        if (!side.ciphered) heartbeat_record(side, part);
+        return ParserStatus::more;
+      default:
+        return ParserStatus::more;
+    }
+  }
+
+  // RFC 6520: a request whose payload is said to be longer than the record makes a vulnerable peer
+  // answer with its memory (CVE-2014-0160).
+  void heartbeat_record(Side& side, Bytes part) {
+    constexpr std::size_t head_bytes = 3;
+    const std::size_t length = side.record.size() + part.size() + side.body_left;
+    const bool judged = side.record.size() >= head_bytes;
+    side.record.insert(
+        side.record.end(), part.begin(),
+        part.begin() + static_cast<std::ptrdiff_t>(std::min(part.size(), judged ? 0 : head_bytes)));
+    event(ProtoEvent::tls_heartbeat_message);
+    if (judged || side.record.size() < head_bytes) return;
+    ByteReader reader(side.record);
+    const std::uint8_t type = reader.u8();
+    const std::size_t payload = reader.be16();
+    if (type != 1 && type != 2) return event(ProtoEvent::tls_invalid_heartbeat_message);
+    if (head_bytes + payload > length) {
+      event(ProtoEvent::tls_overflow_heartbeat_message);
+      event(ProtoEvent::tls_invalid_heartbeat_message);
+    } else if (head_bytes + payload + heartbeat_padding_bytes > length) {
+      event(ProtoEvent::tls_invalid_heartbeat_message);
+    }
+  }
+
+  ParserStatus ssl2_record(Flow& flow, Direction direction, Bytes part, PacketMeta& packet) {
+    Side& side = sides_[index(direction)];
+    side.record.insert(side.record.end(), part.begin(), part.end());
+    if (side.body_left != 0) return ParserStatus::more;
+    const std::vector<std::byte> message = std::exchange(side.record, {});
+    side.ssl2 = false;
+    const auto type = std::to_integer<std::uint8_t>(message.front());
+    if (direction == Direction::to_server && type == client_hello) {
+      client_seen_ = true;
+      hello(direction, read_ssl2_client_hello(message));
+      context_.observer.on_change(flow, transaction_, direction, packet);
+      return ParserStatus::more;
+    }
+    constexpr std::uint8_t ssl2_server_hello = 4;
+    if (direction == Direction::to_client && type == ssl2_server_hello) {
+      // From the client's next message on all is encrypted.
+      server_seen_ = true;
+      transaction_.version = ssl2_version;
+      transaction_.known.set(Number::tls_version_response, ssl2_version);
+      state(SslState::server_hello);
+      return finish(flow, direction, packet);
+    }
+    if (type == 0) event(ProtoEvent::tls_error_message_encountered);
+    return ParserStatus::broken;
   }
 
   ParserStatus messages(Flow& flow, Direction direction, Bytes part, PacketMeta& packet) {
-    Side& side = sides_[static_cast<std::size_t>(direction)];
+    Side& side = sides_[index(direction)];
     while (!part.empty()) {
       const std::size_t wanted = message_bytes(side.held) - side.held.size();
       const Bytes some = part.first(std::min(wanted, part.size()));
       side.held.insert(side.held.end(), some.begin(), some.end());
       part = part.subspan(some.size());
+      if (!is_handshake(std::to_integer<std::uint8_t>(side.held.front()))) {
+        event(ProtoEvent::tls_invalid_handshake_message);
+        return ParserStatus::broken;
+      }
       const std::size_t whole = message_bytes(side.held);
-      if (whole > context_.limits.tls_handshake) return ParserStatus::limit;
+      if (whole > context_.limits.tls_handshake) {
+        event(ProtoEvent::tls_handshake_invalid_length);
+        return ParserStatus::limit;
+      }
       if (side.held.size() >= 4 && side.held.size() == whole) {
         const std::vector<std::byte> message = std::exchange(side.held, {});
         understand(flow, direction, message, packet);
@@ -206,72 +286,144 @@ class TlsParser final : public Parser {
     ByteReader reader(message);
     const std::uint8_t type = reader.u8();
     reader.skip(3);
-    if (type == client_hello && direction == Direction::to_server && !client_seen_) {
-      client_seen_ = true;
-      hello(reader, true);
-      complete(flow, direction, packet);
-    } else if (type == server_hello && direction == Direction::to_client) {
+    const bool client = direction == Direction::to_server;
+    if (type == client_hello && client) {
+      if (std::exchange(client_seen_, true)) return;  // again after a HelloRetryRequest
+      hello(direction, read_client_hello(reader.rest()));
+    } else if (type == server_hello && !client) {
       server_seen_ = true;
-      hello(reader, false);
-      transaction_.buffers.set(Buffer::tls_version, version_number(transaction_.version));
-      // In TLS 1.3 the rest of the server's handshake is encrypted.
-      if (transaction_.version >= 0x0304) transaction_.done[1] = true;
-      context_.observer.on_change(flow, transaction_, direction, packet);
-    } else if (type == certificate && direction == Direction::to_client) {
-      certificates(reader);
-      complete(flow, direction, packet);
-    }
-  }
-
-  void hello(ByteReader reader, bool client) {
-    transaction_.version = reader.be16();
-    reader.skip(32);           // random
-    reader.skip(reader.u8());  // session
-    if (client) {
-      reader.skip(reader.be16());  // cipher suites
-      reader.skip(reader.u8());    // compression
+      hello(direction, read_server_hello(reader.rest()));
+      // The rest of TLS 1.3's handshake is encrypted.
+      if (transaction_.version >= tls13_version) transaction_.done = {true, true};
+    } else if (type == certificate) {
+      certificates(direction, reader, packet);
+      state(SslState::unknown);
+    } else if (type == server_key_exchange && !client) {
+      state(SslState::server_keyx);
+    } else if (type == client_key_exchange && client) {
+      state(SslState::client_keyx);
+      transaction_.done[index(direction)] = true;
+    } else if (type == server_hello_done && !client) {
+      state(SslState::unknown);
+      transaction_.done[index(direction)] = true;
     } else {
-      reader.skip(3);
+      return;
     }
-    ByteReader extensions(reader.take(std::min<std::size_t>(reader.be16(), reader.remaining())));
-    while (extensions.ok() && !extensions.empty()) {
-      const std::uint16_t kind = extensions.be16();
-      const Bytes body = extensions.take(extensions.be16());
-      if (kind == extension_name && client) server_name(body);
-      if (kind == extension_versions && !client && body.size() == 2) {
-        transaction_.version = ByteReader(body).be16();
-      }
+    event_added_ = false;
+    context_.observer.on_change(flow, transaction_, direction, packet);
+  }
+
+  void state(SslState reached) {
+    const auto value = static_cast<std::uint64_t>(reached);
+    for (std::size_t i = 0; i < transaction_.known.instances(Number::ssl_state); ++i) {
+      if (transaction_.known.value(Number::ssl_state, i) == value) return;
+    }
+    transaction_.known.add(Number::ssl_state, value);
+  }
+
+  void hello(Direction direction, const TlsHello& said) {
+    const bool client = direction == Direction::to_server;
+    state(client ? SslState::client_hello : SslState::server_hello);
+    BufferSet& buffers = transaction_.buffers;
+    transaction_.version = said.negotiated;
+    transaction_.known.set(version_number(direction), said.negotiated);
+    const std::string_view random = as_text(said.random);
+    if (!random.empty()) {
+      buffers.set(client ? Buffer::tls_random : Buffer::tls_random_response, random);
+      buffers.set(client ? Buffer::tls_random_time : Buffer::tls_random_time_response,
+                  random.substr(0, random_time_bytes));
+      buffers.set(client ? Buffer::tls_random_bytes : Buffer::tls_random_bytes_response,
+                  random.substr(random_time_bytes));
+    }
+    for (const std::string_view name : said.alpn) {
+      const Buffer buffer = client ? Buffer::tls_alpn : Buffer::tls_alpn_response;
+      if (buffers.instances(buffer) < alpn_max) buffers.add(buffer, name);
+    }
+    if (client) {
+      offer(said);
+    } else {
+      buffers.set(Buffer::tls_version, version_digits(said.negotiated));
+      buffers.set(Buffer::ja3s_string, ja3s_text(said));
+      buffers.set(Buffer::ja3s_hash, ja3_hash(buffers.text(Buffer::ja3s_string)));
+    }
+    if (said.damaged) event(ProtoEvent::tls_invalid_handshake_message);
+  }
+
+  void offer(const TlsHello& said) {
+    BufferSet& buffers = transaction_.buffers;
+    if (said.server_name) buffers.set(Buffer::tls_sni, *said.server_name);
+    buffers.set(Buffer::ja3_string, ja3_text(said));
+    buffers.set(Buffer::ja3_hash, ja3_hash(buffers.text(Buffer::ja3_string)));
+    buffers.set(Buffer::ja4_hash, ja4_hash(said, 't'));
+    if (said.several_server_names) event(ProtoEvent::tls_multiple_sni_extensions);
+    if (said.server_name_type_unknown) event(ProtoEvent::tls_invalid_sni_type);
+    if (said.server_name_length_wrong) event(ProtoEvent::tls_invalid_sni_length);
+  }
+
+  // TLCP: the certificate for signatures, then the one for encryption, then their issuers.
+  void certificates(Direction direction, ByteReader reader, const PacketMeta& packet) {
+    const bool client = direction == Direction::to_server;
+    auto& known = transaction_.certificates[index(direction)];
+    const Buffer each = client ? Buffer::tls_certs : Buffer::tls_certs_response;
+    if (transaction_.buffers.instances(each) != 0) return;
+    ByteReader chain(reader.take(reader.be24()));
+    std::size_t count = 0;
+    while (chain.ok() && !chain.empty()) {
+      const Bytes der = chain.take(chain.be24());
+      if (!chain.ok()) break;
+      if (++count > certificates_max) continue;
+      transaction_.buffers.add(each, as_text(der));
+      if (count == 1) first_certificate(direction, der);
+    }
+    transaction_.known.set(
+        client ? Number::tls_cert_chain_len : Number::tls_cert_chain_len_response, count);
+    if (!reader.ok() || !chain.ok()) event(ProtoEvent::tls_certificate_invalid_length);
+    if (!known || client) return;
+    const std::int64_t now_s = packet.time / ns_per_s;
+    transaction_.known.set(
+        Number::tls_cert_notbefore,
+        static_cast<std::uint64_t>(std::max<std::int64_t>(known->not_before_s, 0)));
+    transaction_.known.set(
+        Number::tls_cert_notafter,
+        static_cast<std::uint64_t>(std::max<std::int64_t>(known->not_after_s, 0)));
+    transaction_.known.set(Number::tls_cert_validity, known->not_after_s < now_s    ? 1U
+                                                      : known->not_before_s > now_s ? 2U
+                                                                                    : 0U);
+  }
+
+  void first_certificate(Direction direction, Bytes der) {
+    const bool client = direction == Direction::to_server;
+    auto& known = transaction_.certificates[index(direction)];
+    known = read_certificate(der);
+    if (!known) return certificate_event(find_fault(der));
+    BufferSet& buffers = transaction_.buffers;
+    buffers.set(client ? Buffer::tls_cert_subject_client : Buffer::tls_cert_subject,
+                known->subject);
+    buffers.set(client ? Buffer::tls_cert_issuer_client : Buffer::tls_cert_issuer, known->issuer);
+    buffers.set(client ? Buffer::tls_cert_serial_client : Buffer::tls_cert_serial, known->serial);
+    buffers.set(client ? Buffer::tls_cert_fingerprint_client : Buffer::tls_cert_fingerprint,
+                known->fingerprint);
+    if (client) return;
+    for (const std::string& name : known->alternative_names) {
+      buffers.add(Buffer::tls_subjectaltname, name);
     }
   }
 
-  // RFC 6066 3: the first name of type host_name.
-  void server_name(Bytes body) {
-    ByteReader names(body);
-    names.skip(2);
-    while (names.ok() && !names.empty()) {
-      const std::uint8_t type = names.u8();
-      const Bytes name = names.take(names.be16());
-      if (type == 0 && names.ok() && !transaction_.buffers.has(Buffer::tls_sni)) {
-        transaction_.buffers.set(Buffer::tls_sni, as_text(name));
-      }
+  void certificate_event(CertificateFault fault) {
+    switch (fault) {
+      case CertificateFault::length:
+        return event(ProtoEvent::tls_certificate_invalid_length);
+      case CertificateFault::missing_element:
+        return event(ProtoEvent::tls_certificate_missing_element);
+      case CertificateFault::unknown_element:
+        return event(ProtoEvent::tls_certificate_unknown_element);
+      case CertificateFault::other:
+        return event(ProtoEvent::tls_invalid_certificate);
     }
-  }
-
-  void certificates(ByteReader reader) {
-    reader.skip(3);
-    const Bytes first = reader.take(reader.be24());
-    if (!reader.ok() || transaction_.certificate) return;
-    transaction_.certificate = read_certificate(first);
-    if (!transaction_.certificate) return;
-    const Certificate& found = *transaction_.certificate;
-    transaction_.buffers.set(Buffer::tls_cert_subject, found.subject);
-    transaction_.buffers.set(Buffer::tls_cert_issuer, found.issuer);
-    transaction_.buffers.set(Buffer::tls_cert_serial, found.serial);
-    transaction_.buffers.set(Buffer::tls_cert_fingerprint, found.fingerprint);
   }
 
   void complete(Flow& flow, Direction direction, PacketMeta& packet) {
-    transaction_.done[static_cast<std::size_t>(direction)] = true;
+    transaction_.done[index(direction)] = true;
     if (!ended_) context_.observer.on_change(flow, transaction_, direction, packet);
   }
 
@@ -293,6 +445,7 @@ class TlsParser final : public Parser {
   std::array<Side, 2> sides_;
   bool client_seen_ = false;
   bool server_seen_ = false;
+  bool event_added_ = false;  // since the observer was told
   bool ended_ = false;
 };
 
