@@ -12,6 +12,7 @@
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
 #include <array>
@@ -217,12 +218,9 @@ bool Batch::add_set(const std::string& table, const Set& set, std::uint32_t id) 
     if (id_data) nftnl_udata_put_u32(udata.get(), NFTNL_UDATA_SET_DATABYTEORDER, host_endian);
   }
   nftnl_set_set_u32(made.get(), NFTNL_SET_FLAGS, flags);
-  // With its size known, a hash set gets the kernel's fixed table. An exact size is no risk: the
-  // set is always replaced as a whole.
-  if (!set.interval && !set.elements.empty()) {
-    nftnl_set_set_u32(made.get(), NFTNL_SET_DESC_SIZE,
-                      static_cast<std::uint32_t>(set.elements.size()));
-  }
+  // With its size known, a hash set gets the kernel's fixed table.
+  if (!set.interval && set.capacity != 0)
+    nftnl_set_set_u32(made.get(), NFTNL_SET_DESC_SIZE, set.capacity);
   nftnl_set_set_data(made.get(), NFTNL_SET_USERDATA, nftnl_udata_buf_data(udata.get()),
                      nftnl_udata_buf_len(udata.get()));
   nftnl_set_nlmsg_build_payload(message, made.get());
@@ -230,24 +228,26 @@ bool Batch::add_set(const std::string& table, const Set& set, std::uint32_t id) 
   return true;
 }
 
-void Batch::add_elements(const std::string& table, const Set& set) {
+void Batch::elements(std::uint16_t type, const std::string& table, const Set& set,
+                     std::span<const Element> some) {
+  const bool adding = type == NFT_MSG_NEWSETELEM;
   std::size_t next = 0;
-  while (next < set.elements.size()) {
+  while (next < some.size()) {
     const std::size_t from = next;
-    nlmsghdr* message = begin(NFT_MSG_NEWSETELEM, NLM_F_CREATE, "");
+    nlmsghdr* message = begin(type, adding ? NLM_F_CREATE : 0, "");
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table.c_str());
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
     nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
-    while (next < set.elements.size() &&
-           message->nlmsg_len + 2 * element_bytes_max < elements_bytes_max) {
-      const Element& element = set.elements[next++];
+    while (next < some.size() && message->nlmsg_len + 2 * element_bytes_max < elements_bytes_max) {
+      const Element& element = some[next++];
       put_element(message, set, element.first, false, element.value);
       if (!set.interval) continue;
       ElementKey after = element.last;
       if (increment(after, key_bytes(set.key))) put_element(message, set, after, true, 0);
     }
     mnl_attr_nest_end(message, list);
-    steps_.back() = fmt::format("add elements {}-{} of set {}", from + 1, next, set.name);
+    steps_.back() = fmt::format("{} elements {}-{} of set {}", adding ? "add" : "delete", from + 1,
+                                next, set.name);
     end(message);
   }
 }
@@ -278,14 +278,125 @@ bool Batch::add_ruleset(const Ruleset& ruleset, QueueKind queue) {
   std::uint32_t id = 1;
   for (const Set& set : ruleset.sets) {
     ok = ok && add_set(ruleset.table, set, id++);
-    if (ok) add_elements(ruleset.table, set);
+    if (ok) elements(NFT_MSG_NEWSETELEM, ruleset.table, set, set.elements);
   }
-  for (const Chain& chain : ruleset.chains) {
-    std::size_t number = 1;
-    for (const Rule& rule : chain.rules)
-      ok = ok && add_rule(ruleset.table, chain.name, rule, number++, queue);
-  }
+  for (const Chain& chain : ruleset.chains) ok = ok && add_rules(ruleset.table, chain, queue);
   return ok;
+}
+
+bool Batch::add_rules(const std::string& table, const Chain& chain, QueueKind queue) {
+  std::size_t number = 1;
+  return std::all_of(chain.rules.begin(), chain.rules.end(), [&](const Rule& rule) {
+    return add_rule(table, chain.name, rule, number++, queue);
+  });
+}
+
+void Batch::remove(std::uint16_t type, std::uint16_t table_attribute, const std::string& table,
+                   std::uint16_t name_attribute, const std::string& name, std::string step) {
+  nlmsghdr* message = begin(type, 0, std::move(step));
+  mnl_attr_put_strz(message, table_attribute, table.c_str());
+  mnl_attr_put_strz(message, name_attribute, name.c_str());
+  end(message);
+}
+
+bool Batch::change_set(const std::string& table, const Set& live, const Set& want) {
+  if (live.key != want.key || live.data != want.data || live.interval != want.interval ||
+      live.other_flags != want.other_flags || live.catch_all)
+    return false;
+  if (live.capacity != 0 && live.capacity < want.elements.size()) return false;
+  std::vector<Element> gone;
+  std::vector<Element> fresh;
+  const auto same = [&](const Element& l, const Element& w) {
+    return want.data == DataType::verdict ? live.verdicts.at(l.value) == want.verdicts.at(w.value)
+                                          : l.value == w.value;
+  };
+  const auto key = [](const Element& e) { return std::pair(e.first, e.last); };
+  auto l = live.elements.begin();
+  auto w = want.elements.begin();
+  while (l != live.elements.end() || w != want.elements.end()) {
+    if (w == want.elements.end() || (l != live.elements.end() && key(*l) < key(*w))) {
+      gone.push_back(*l++);
+    } else if (l == live.elements.end() || key(*w) < key(*l)) {
+      fresh.push_back(*w++);
+    } else {
+      if (!same(*l, *w)) {
+        gone.push_back(*l);
+        fresh.push_back(*w);
+      }
+      ++l;
+      ++w;
+    }
+  }
+  Set keys = live;  // to delete, a key is enough
+  keys.data = DataType::none;
+  elements(NFT_MSG_DELSETELEM, table, keys, gone);
+  elements(NFT_MSG_NEWSETELEM, table, want, fresh);
+  return true;
+}
+
+namespace {
+
+template <class T>
+const T* find_named(const std::vector<T>& sorted, const std::string& name) {
+  const auto found =
+      std::lower_bound(sorted.begin(), sorted.end(), name,
+                       [](const T& each, const std::string& n) { return each.name < n; });
+  return found == sorted.end() || found->name != name ? nullptr : &*found;
+}
+
+}  // namespace
+
+// In an order in which nothing refers to what is not there: what is new first, what is gone last.
+bool Batch::add_change(const Ruleset& live, const Ruleset& want, QueueKind queue) {
+  const std::string& table = want.table;
+  for (const Counter& counter : want.counters)
+    if (find_named(live.counters, counter.name) == nullptr) add_counter(table, {counter.name, {}});
+  for (const Chain& chain : want.chains) {
+    const Chain* old = find_named(live.chains, chain.name);
+    if (old != nullptr && old->hook != chain.hook) return false;
+    if (old == nullptr && !add_chain(table, chain)) return false;
+  }
+  for (const Chain& chain : live.chains) {
+    const Chain* now = find_named(want.chains, chain.name);
+    if (now == nullptr && chain.hook != Hook::none) return false;
+    if (now != nullptr && now->rules == chain.rules) continue;
+    remove(NFT_MSG_DELRULE, NFTA_RULE_TABLE, table, NFTA_RULE_CHAIN, chain.name,
+           fmt::format("flush chain {}", chain.name));
+  }
+  std::uint32_t id = 1;
+  for (const Set& set : want.sets) {
+    const Set* old = find_named(live.sets, set.name);
+    if (old != nullptr) {
+      if (!change_set(table, *old, set)) return false;
+      continue;
+    }
+    if (!add_set(table, set, id++)) return false;
+    elements(NFT_MSG_NEWSETELEM, table, set, set.elements);
+  }
+  for (const Chain& chain : want.chains) {
+    const Chain* old = find_named(live.chains, chain.name);
+    if (old != nullptr && old->rules == chain.rules) continue;
+    if (!add_rules(table, chain, queue)) return false;
+  }
+  for (const Set& set : live.sets) {
+    if (find_named(want.sets, set.name) != nullptr) continue;
+    remove(NFT_MSG_DELSET, NFTA_SET_TABLE, table, NFTA_SET_NAME, set.name,
+           fmt::format("delete set {}", set.name));
+  }
+  for (const Chain& chain : live.chains) {
+    if (find_named(want.chains, chain.name) != nullptr) continue;
+    remove(NFT_MSG_DELCHAIN, NFTA_CHAIN_TABLE, table, NFTA_CHAIN_NAME, chain.name,
+           fmt::format("delete chain {}", chain.name));
+  }
+  return true;
+}
+
+void Batch::require_generation(std::uint32_t generation) {
+  MENSHEN_ASSERT(steps_.size() == 1);  // it stands in the first message
+  auto* message = reinterpret_cast<nlmsghdr*>(scratch_.data());
+  mnl_attr_put_u32(message, NFNL_BATCH_GENID, htonl(generation));
+  bytes_.clear();
+  end(message);
 }
 
 bool Batch::add_trial(const std::string& table, const Expression& expression, QueueKind queue) {

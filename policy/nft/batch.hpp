@@ -26,6 +26,11 @@ class Batch {
   void delete_table(const std::string& table);
   // False: libnftnl had no memory.
   [[nodiscard]] bool add_ruleset(const Ruleset& ruleset, QueueKind queue);
+  // What turns `live` into `want`: elements one by one, chains whose rules differ as a whole. False
+  // also where that cannot be (a set of another type, a full one, another hook): replace the table.
+  [[nodiscard]] bool add_change(const Ruleset& live, const Ruleset& want, QueueKind queue);
+  // The kernel refuses the transaction (ERESTART) unless its rulesets are of this generation.
+  void require_generation(std::uint32_t generation);
   // A chain with this one rule, to learn whether the kernel knows it.
   [[nodiscard]] bool add_trial(const std::string& table, const Expression& expression,
                                QueueKind queue);
@@ -45,7 +50,12 @@ class Batch {
   void add_counter(const std::string& table, const Counter& counter);
   [[nodiscard]] bool add_chain(const std::string& table, const Chain& chain);
   [[nodiscard]] bool add_set(const std::string& table, const Set& set, std::uint32_t id);
-  void add_elements(const std::string& table, const Set& set);
+  void elements(std::uint16_t type, const std::string& table, const Set& set,
+                std::span<const Element> some);
+  [[nodiscard]] bool change_set(const std::string& table, const Set& live, const Set& want);
+  [[nodiscard]] bool add_rules(const std::string& table, const Chain& chain, QueueKind queue);
+  void remove(std::uint16_t type, std::uint16_t table_attribute, const std::string& table,
+              std::uint16_t name_attribute, const std::string& name, std::string step);
   [[nodiscard]] bool add_rule(const std::string& table, const std::string& chain, const Rule& rule,
                               std::size_t number, QueueKind queue);
 

@@ -15,6 +15,9 @@ struct LiveRuleset {
   bool present = false;  // false: there is no such table
   bool dormant = false;  // the table is there but switched off
   Ruleset ruleset;       // generation: from the live table; 0: unreadable
+  // The kernel's own count of transactions when it was read: a change that names it is refused if
+  // anybody else was faster.
+  std::uint32_t kernel_generation = 0;
 };
 
 enum class DriftKind : std::uint8_t {

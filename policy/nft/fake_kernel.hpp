@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "policy/nft/kernel.hpp"
 #include "policy/nft/reason.hpp"
@@ -30,10 +32,15 @@ class FakeKernel final : public Kernel {
   }
 
   [[nodiscard]] Result<void> commit(const Ruleset& ruleset) override {
-    return change([&] { table_ = ruleset; });
+    return change_to([&] { table_ = ruleset; });
   }
+  [[nodiscard]] Result<void> change(const LiveRuleset&, const Ruleset& ruleset) override {
+    return change_to([&] { table_ = ruleset; });
+  }
+  [[nodiscard]] Result<std::vector<Text>> others(const std::string&) override { return others_; }
+  void set_others(std::vector<Text> others) { others_ = std::move(others); }
   [[nodiscard]] Result<void> remove(const std::string&) override {
-    return change([&] { table_.reset(); });
+    return change_to([&] { table_.reset(); });
   }
   [[nodiscard]] Result<LiveRuleset> read_back(const std::string& name) override {
     if (fails()) return error();
@@ -54,7 +61,7 @@ class FakeKernel final : public Kernel {
 
  private:
   template <class Effect>
-  Result<void> change(Effect effect) {
+  Result<void> change_to(Effect effect) {
     const bool failing = fails();
     if (!failing || fault_ == Fault::answer_lost) effect();
     if (failing) return error();
@@ -72,6 +79,7 @@ class FakeKernel final : public Kernel {
   }
 
   std::optional<Ruleset> table_;
+  std::vector<Text> others_;
   Counters counters_{};
   std::size_t calls_ = 0;
   std::size_t fail_in_ = 0;

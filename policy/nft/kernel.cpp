@@ -18,6 +18,7 @@
 #include "policy/nft/attributes.hpp"
 #include "policy/nft/batch.hpp"
 #include "policy/nft/live.hpp"
+#include "policy/nft/others.hpp"
 #include "policy/nft/reason.hpp"
 
 namespace menshen::policy::nft {
@@ -61,6 +62,8 @@ ErrorCode code_of(int error) {
       return ErrorCode::denied;
     case EOPNOTSUPP:
       return ErrorCode::unavailable;
+    case ERESTART:
+      return ErrorCode::exists;
     case ENFILE:
     case ENOSPC:
     case ENOMEM:
@@ -112,6 +115,11 @@ struct NftKernel::State {
   Result<void> run(const Batch& batch);
   Result<Interrupted> dump(std::uint16_t type, const std::string& table, const std::string& set,
                            const OnMessage& on_message);
+  // Of every table of every family.
+  Result<Interrupted> dump_all(std::uint16_t type, const OnMessage& on_message);
+  Result<Interrupted> read_dump(std::uint32_t number, const std::string& what,
+                                const OnMessage& on_message);
+  Result<std::uint32_t> generation();
   Result<bool> has_table(const std::string& table, bool& dormant);
   Result<Interrupted> read(const std::string& table, LiveReader& reader);
   Result<Interrupted> read_counters(const std::string& table, LiveReader& reader);
@@ -169,6 +177,45 @@ Result<Interrupted> NftKernel::State::dump(std::uint16_t type, const std::string
   if (type != NFT_MSG_GETCHAIN) mnl_attr_put_strz(message, NFTA_RULE_TABLE, table.c_str());
   if (!set.empty()) mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.c_str());
   MENSHEN_CHECK(port->send(std::as_bytes(std::span(request).first(message->nlmsg_len))));
+  return read_dump(number, table, on_message);
+}
+
+Result<Interrupted> NftKernel::State::dump_all(std::uint16_t type, const OnMessage& on_message) {
+  std::vector<char> request(4096);
+  const std::uint32_t number = next_sequence(1);
+  const nlmsghdr* message =
+      nftnl_nlmsg_build_hdr(request.data(), type, NFPROTO_UNSPEC, NLM_F_DUMP, number);
+  MENSHEN_CHECK(port->send(std::as_bytes(std::span(request).first(message->nlmsg_len))));
+  return read_dump(number, "all", on_message);
+}
+
+// The kernel's count of transactions.
+Result<std::uint32_t> NftKernel::State::generation() {
+  std::vector<char> request(4096);
+  const std::uint32_t number = next_sequence(1);
+  const nlmsghdr* message =
+      nftnl_nlmsg_build_hdr(request.data(), NFT_MSG_GETGEN, NFPROTO_UNSPEC, NLM_F_ACK, number);
+  MENSHEN_CHECK(port->send(std::as_bytes(std::span(request).first(message->nlmsg_len))));
+  std::uint32_t out = 0;
+  for (;;) {
+    const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
+    if (bytes == 0) return answer_lost();
+    int left = static_cast<int>(bytes);
+    for (const auto* each = reinterpret_cast<const nlmsghdr*>(buffer.data());
+         mnl_nlmsg_ok(each, left); each = mnl_nlmsg_next(each, &left)) {
+      if (each->nlmsg_seq != number) continue;
+      if (const auto answer = read_answer(each)) {
+        if (answer->error != 0) return refused(*answer, "read the ruleset's generation");
+        return out;
+      }
+      const auto attributes = attributes_of<NFTA_GEN_MAX>(each, sizeof(nfgenmsg));
+      if (const nlattr* id = attributes[NFTA_GEN_ID]) out = ntohl(mnl_attr_get_u32(id));
+    }
+  }
+}
+
+Result<Interrupted> NftKernel::State::read_dump(std::uint32_t number, const std::string& table,
+                                                const OnMessage& on_message) {
   auto interrupted = Interrupted::no;
   for (;;) {
     const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
@@ -303,6 +350,34 @@ Result<void> NftKernel::commit(const Ruleset& ruleset) {
   return state_->run(batch);
 }
 
+Result<void> NftKernel::change(const LiveRuleset& live, const Ruleset& ruleset) {
+  if (!live.present || live.dormant || live.ruleset.table != ruleset.table) return commit(ruleset);
+  Batch batch(state_->next_sequence(0));
+  batch.require_generation(live.kernel_generation);
+  if (!batch.add_change(live.ruleset, ruleset, state_->queue)) return commit(ruleset);
+  batch.finish(Batch::End::commit);
+  state_->sequence = batch.last() + 2;
+  return state_->run(batch);
+}
+
+std::uint32_t NftKernel::address() const { return state_->port->address(); }
+
+Result<std::vector<Text>> NftKernel::others(const std::string& table) {
+  std::vector<Text> out;
+  for (int tries = 0; tries < read_back_tries; ++tries) {
+    out.clear();
+    state_->dump_generation.reset();
+    const auto chains = MENSHEN_TRY(state_->dump_all(NFT_MSG_GETCHAIN, [&](const nlmsghdr* m) {
+      if (auto other = describe_chain(m, table)) out.push_back(*std::move(other));
+    }));
+    const auto flowtables = MENSHEN_TRY(state_->dump_all(
+        NFT_MSG_GETFLOWTABLE, [&](const nlmsghdr* m) { out.push_back(describe_flowtable(m)); }));
+    if (chains == Interrupted::no && flowtables == Interrupted::no) return out;
+  }
+  return fail(ErrorCode::unavailable, {"读回期间内核规则集不断变化",
+                                       "the kernel's ruleset keeps changing while it is read"});
+}
+
 Result<void> NftKernel::remove(const std::string& table) {
   Batch batch(state_->next_sequence(8));
   batch.add_table(table);
@@ -315,11 +390,15 @@ Result<LiveRuleset> NftKernel::read_back(const std::string& table) {
   for (int tries = 0; tries < read_back_tries; ++tries) {
     state_->dump_generation.reset();
     LiveRuleset live;
+    live.kernel_generation = MENSHEN_TRY(state_->generation());
     live.present = MENSHEN_TRY(state_->has_table(table, live.dormant));
     live.ruleset.table = table;
     if (!live.present) return live;
     LiveReader reader(table);
     if (MENSHEN_TRY(state_->read(table, reader)) == Interrupted::yes) continue;
+    // The messages carry the generation's lower half.
+    const std::uint16_t low = htons(static_cast<std::uint16_t>(live.kernel_generation & 0xffffU));
+    if (state_->dump_generation.value_or(low) != low) continue;
     live.ruleset = std::move(reader).finish();
     live.ruleset.generation = live_generation(live.ruleset);
     return live;

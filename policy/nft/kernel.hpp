@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "policy/nft/drift.hpp"
@@ -23,11 +24,17 @@ class Kernel {
   // one, never a mixture. Counters go on from their live values. On failure nothing has changed,
   // unless the code is `unavailable` (the answer was lost): then read back.
   [[nodiscard]] virtual Result<void> commit(const Ruleset& ruleset) = 0;
+  // The same, from what was read back, sending only what differs. ErrorCode::exists: somebody changed
+  // the kernel's ruleset since; nothing was done, so read back and try again.
+  [[nodiscard]] virtual Result<void> change(const LiveRuleset& live, const Ruleset& ruleset) = 0;
   // Removes the table. Not an error where there is none.
   [[nodiscard]] virtual Result<void> remove(const std::string& table = "menshen") = 0;
   [[nodiscard]] virtual Result<LiveRuleset> read_back(const std::string& table = "menshen") = 0;
   // ErrorCode::not_found where there is no table.
   [[nodiscard]] virtual Result<Counters> counters(const std::string& table = "menshen") = 0;
+  // What else in the kernel takes part in forwarding, beside this table: other tables' hooks and
+  // flowtables. One line each.
+  [[nodiscard]] virtual Result<std::vector<Text>> others(const std::string& table = "menshen") = 0;
 };
 
 // One netlink socket: what NftKernel needs of it, so that tests can fail each call.
@@ -38,6 +45,7 @@ class NetlinkPort {
   // One datagram; 0: nothing came within timeout_ms.
   [[nodiscard]] virtual Result<std::size_t> receive(std::span<std::byte> buffer,
                                                     int timeout_ms) = 0;
+  [[nodiscard]] virtual std::uint32_t address() const { return 0; }
 };
 
 // NETLINK_NETFILTER in the caller's network namespace. Needs CAP_NET_ADMIN there.
@@ -56,10 +64,14 @@ class NftKernel final : public Kernel {
   ~NftKernel() override;
 
   [[nodiscard]] Result<void> commit(const Ruleset& ruleset) override;
+  [[nodiscard]] Result<void> change(const LiveRuleset& live, const Ruleset& ruleset) override;
   [[nodiscard]] Result<void> remove(const std::string& table) override;
   [[nodiscard]] Result<LiveRuleset> read_back(const std::string& table) override;
   [[nodiscard]] Result<Counters> counters(const std::string& table) override;
+  [[nodiscard]] Result<std::vector<Text>> others(const std::string& table) override;
   [[nodiscard]] bool native_queue() const;
+  // The address of its socket: the sender of its changes, as notifications name it (watch.hpp).
+  [[nodiscard]] std::uint32_t address() const;
 
  private:
   struct State;

@@ -104,6 +104,8 @@ void LiveReader::set(const nlmsghdr* message) {
   const std::uint32_t flags = nftnl_set_get_u32(live.get(), NFTNL_SET_FLAGS);
   raw.set.interval = (flags & NFT_SET_INTERVAL) != 0;
   raw.set.other_flags = flags & ~our_flags;
+  if (nftnl_set_is_set(live.get(), NFTNL_SET_DESC_SIZE))
+    raw.set.capacity = nftnl_set_get_u32(live.get(), NFTNL_SET_DESC_SIZE);
   raw.set.key = read_key_type(nftnl_set_get_u32(live.get(), NFTNL_SET_KEY_TYPE));
   if ((flags & NFT_SET_MAP) != 0) {
     const std::uint32_t data = nftnl_set_get_u32(live.get(), NFTNL_SET_DATA_TYPE);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -16,8 +17,8 @@ namespace {
 
 // What the flows map says; also the low byte of the connection mark (allow and inspect only).
 enum class Code : std::uint32_t {
-  allow = 1,
-  inspect = 2,
+  allow = mark_allowed,
+  inspect = mark_inspected,
   deny = 3,
   deny_quiet = 4,
   allow_logged = 5,
@@ -118,6 +119,12 @@ Set port_map(std::string name, std::span<const PortClass> classes) {
   return set;
 }
 
+// Room for a quarter more, and for the first few.
+std::uint32_t capacity_for(std::size_t elements) {
+  constexpr std::size_t least = 64;
+  return static_cast<std::uint32_t>(std::bit_ceil(std::max(elements + elements / 4, least)));
+}
+
 Code code_of(const Line& line) {
   if (line.action == Action::deny) return line.log ? Code::deny : Code::deny_quiet;
   if (line.inspect == Inspect::none) return line.log ? Code::allow_logged : Code::allow;
@@ -156,7 +163,7 @@ class Lowering {
     out_.chains.push_back({std::move(name), hook, std::move(rules)});
   }
   std::uint32_t mark(Code code) const {
-    return options_.generation << 8 | static_cast<std::uint32_t>(code);
+    return mark_of(options_.generation, static_cast<std::uint32_t>(code));
   }
 
   const Policy& policy_;
@@ -233,7 +240,10 @@ void Lowering::sets() {
                                    {code(Code::deny_quiet), "denied_line_quiet"},
                                    {code(Code::allow_logged), "allow_logged"},
                                    {code(Code::inspect_logged), "inspect_logged"}}));
-  for (Set& set : out_.sets) std::sort(set.elements.begin(), set.elements.end());
+  for (Set& set : out_.sets) {
+    std::sort(set.elements.begin(), set.elements.end());
+    if (!set.interval) set.capacity = capacity_for(set.elements.size());
+  }
 }
 
 // One end of the packet against its interface: the domain's own, or any unclaimed one for a domain

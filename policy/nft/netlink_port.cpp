@@ -16,7 +16,7 @@ constexpr int send_buffer_slack_bytes = 1 << 16;
 
 class SocketPort final : public NetlinkPort {
  public:
-  explicit SocketPort(UniqueFd fd) : fd_(std::move(fd)) {}
+  SocketPort(UniqueFd fd, std::uint32_t address) : fd_(std::move(fd)), address_(address) {}
 
   Result<void> send(std::span<const std::byte> message) override {
     // A transaction is one datagram, however large.
@@ -55,8 +55,11 @@ class SocketPort final : public NetlinkPort {
     }
   }
 
+  std::uint32_t address() const override { return address_; }
+
  private:
   UniqueFd fd_;
+  std::uint32_t address_;
 };
 
 }  // namespace
@@ -66,7 +69,9 @@ Result<std::unique_ptr<NetlinkPort>> open_netlink() {
   if (!fd) return fail_errno({"无法打开 netlink 套接字", "cannot open a netlink socket"});
   sockaddr_nl local{};
   local.nl_family = AF_NETLINK;
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0)
+  socklen_t bytes = sizeof(local);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &bytes) != 0)
     return fail_errno({"无法绑定 netlink 套接字", "cannot bind the netlink socket"});
   // Best effort: a failed transaction may be answered with one message per error.
   static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes,
@@ -74,7 +79,7 @@ Result<std::unique_ptr<NetlinkPort>> open_netlink() {
   const int on = 1;
   static_cast<void>(::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)));
   static_cast<void>(::setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)));
-  return std::unique_ptr<NetlinkPort>(std::make_unique<SocketPort>(std::move(fd)));
+  return std::unique_ptr<NetlinkPort>(std::make_unique<SocketPort>(std::move(fd), local.nl_pid));
 }
 
 }  // namespace menshen::policy::nft

@@ -78,7 +78,9 @@ struct Set {
   std::uint32_t other_flags = 0;  // live only: kernel flags that we never set
   std::vector<Verdict> verdicts;
   std::vector<Element> elements;  // sorted by key
-  bool operator==(const Set&) const = default;
+  // The most elements that the kernel lets in; 0: no bound. Room beyond the elements lets a change
+  // add some without making the set anew.
+  std::uint32_t capacity = 0;
 };
 
 using Slot = std::uint8_t;
@@ -187,6 +189,14 @@ struct Chain {
   std::vector<Rule> rules;
   bool operator==(const Chain&) const = default;
 };
+
+// The mark of a connection that a ruleset decided: its generation, and in the low byte what was
+// decided.
+inline constexpr std::uint32_t mark_allowed = 1;
+inline constexpr std::uint32_t mark_inspected = 2;
+[[nodiscard]] constexpr std::uint32_t mark_of(std::uint32_t generation, std::uint32_t decided) {
+  return generation << 8U | decided;
+}
 
 struct CounterValue {
   std::uint64_t packets = 0;
