@@ -49,6 +49,13 @@ std::string_view file_hash_name(FileHash hash) noexcept {
   return hash < FileHash::count ? names[static_cast<std::size_t>(hash)] : std::string_view();
 }
 
+std::string hash_hex(FileHash hash, Bytes bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned length = 0;
+  EVP_Digest(bytes.data(), bytes.size(), out.data(), &length, algorithm_of(hash), nullptr);
+  return hex(std::span(out).first(length));
+}
+
 class FileDigests {
  public:
   explicit FileDigests(const FileWants& wants) {

@@ -25,6 +25,9 @@ inline constexpr auto file_hashes = static_cast<std::size_t>(FileHash::count);
 // "md5": EVE's field names.
 [[nodiscard]] std::string_view file_hash_name(FileHash hash) noexcept;
 
+// In lower case.
+[[nodiscard]] std::string hash_hex(FileHash hash, Bytes bytes);
+
 // What rules and output want to know of every file.
 struct FileWants {
   std::array<bool, file_hashes> hashes{};

@@ -10,6 +10,7 @@
 
 namespace menshen::sensor {
 
+class ExpectedFlows;
 class Files;
 
 // Shared by the parsers of one stage.
@@ -18,6 +19,7 @@ struct ParserContext {
   ProtoCounters& counters;
   TransactionObserver& observer;
   Files& files;
+  ExpectedFlows& expected;  // connections that others announced
 };
 
 enum class ParserStatus : std::uint8_t {
@@ -48,5 +50,11 @@ class Parser {
 [[nodiscard]] std::unique_ptr<Parser> make_dns_stream_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_dns_datagram_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_tls_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_ssh_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_smtp_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_ftp_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_smb_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_dcerpc_stream_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_dcerpc_datagram_parser(const ParserContext& context);
 
 }  // namespace menshen::sensor

@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "sensor/proto/ftp_data.hpp"
 #include "sensor/proto/parser.hpp"
 #include "sensor/proto/registry.hpp"
 
@@ -52,8 +53,9 @@ struct ProtoStage::State {
   ProtoCounters counters;
   TransactionObserver& observer;
   Files files{limits.files};
+  ExpectedFlows expected;
 
-  [[nodiscard]] ParserContext context() { return {limits, counters, observer, files}; }
+  [[nodiscard]] ParserContext context() { return {limits, counters, observer, files, expected}; }
 
   static ProtoSlot& slot(Flow& flow) {
     if (flow.proto == nullptr) flow.proto = std::make_unique<ProtoSlot>();
@@ -78,6 +80,15 @@ struct ProtoStage::State {
     s.parser = dissector.make(context());
   }
 
+  // A connection that another one announced: nothing in it says what it is.
+  void begin_expected(Flow& flow, ProtoSlot& s) {
+    const auto found = expected.take(flow);
+    if (!found) return;
+    flow.app = AppProto::ftp_data;
+    ++counters.flows[static_cast<std::size_t>(flow.app)];
+    s.parser = make_ftp_data_parser(context(), *found);
+  }
+
   // What the parser said of the bytes it was last fed.
   void follow(Flow& flow, Direction direction, ParserStatus status, Bytes bytes,
               PacketMeta& packet) {
@@ -96,7 +107,8 @@ struct ProtoStage::State {
         ++counters.limits_reached;
         let_go(flow);
         if (limits.at_limit == ProtoLimitPolicy::drop && flow.label.mode == InspectMode::block) {
-          packet.refuse(Verdict::drop, DropReason::proto_limit);
+          packet.verdict = std::max(packet.verdict, Verdict::drop);
+          packet.reason = DropReason::proto_limit;
           flow.action = FlowAction::drop;
         }
         return;
@@ -171,7 +183,7 @@ struct ProtoStage::State {
 };
 
 ProtoStage::ProtoStage(const ProtoLimits& limits, TransactionObserver& observer)
-    : state_(new State{.limits = limits, .counters = {}, .observer = observer}) {}
+    : state_(new State{limits, {}, observer, Files(limits.files), {}}) {}
 
 ProtoStage::~ProtoStage() = default;
 
@@ -185,6 +197,10 @@ void ProtoStage::on_stream_data(Flow& flow, Direction direction, Bytes bytes, Pa
     flow.app = AppProto::unknown;
   }
   ProtoSlot& current = State::slot(flow);
+  if (flow.app == AppProto::unknown && current.held[0].empty() && current.held[1].empty() &&
+      !s.expected.empty()) {
+    s.begin_expected(flow, current);
+  }
   if (current.parser != nullptr) return s.parse(flow, direction, bytes, packet);
   if (flow.app == AppProto::unknown) s.probe(flow, direction, bytes, packet);
 }

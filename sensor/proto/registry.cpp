@@ -7,13 +7,22 @@
 namespace menshen::sensor {
 namespace {
 
+constexpr std::uint16_t ftp_ports[] = {21};
+
 constexpr Dissector streams[] = {
     {AppProto::http1, &probe_http1, &make_http1_parser},
     {AppProto::tls, &probe_tls, &make_tls_parser},
+    {AppProto::ssh, &probe_ssh, &make_ssh_parser},
+    {AppProto::ftp, &probe_ftp_port, &make_ftp_parser, ftp_ports},
+    {AppProto::smb, &probe_smb, &make_smb_parser},
+    {AppProto::dcerpc, &probe_dcerpc_stream, &make_dcerpc_stream_parser},
+    {AppProto::smtp, &probe_smtp, &make_smtp_parser},
+    {AppProto::ftp, &probe_ftp, &make_ftp_parser},
     {AppProto::dns, &probe_dns_stream, &make_dns_stream_parser},
 };
 
 constexpr Dissector datagrams[] = {
+    {AppProto::dcerpc, &probe_dcerpc_datagram, &make_dcerpc_datagram_parser},
     {AppProto::dns, &probe_dns_datagram, &make_dns_datagram_parser},
 };
 
