@@ -166,10 +166,26 @@ class Compiler {
         return place_transaction(index);
       case RuleKind::like_ip_only:
       case RuleKind::packet:
+        if (const auto anomaly = asks_for(rule)) {
+          compiled_.by_anomaly[static_cast<std::size_t>(*anomaly)].push_back(index);
+          // Where checksums are not verified, only the rule itself finds them wrong.
+          if (anomaly_info(*anomaly).layer != AnomalyLayer::checksum) return;
+        }
+        return place_payload(index);
       case RuleKind::stream:
       case RuleKind::packet_stream:
         return place_payload(index);
     }
+  }
+
+  // Whether the rule can only match where a certain anomaly was noted.
+  static std::optional<Anomaly> asks_for(const Rule& rule) {
+    for (const HeaderTest& test : rule.header) {
+      if (const auto* noted = std::get_if<AnomalyTest>(&test)) return noted->anomaly;
+      const auto* sum = std::get_if<ChecksumTest>(&test);
+      if (sum != nullptr && !sum->valid) return sum->wrong;
+    }
+    return std::nullopt;
   }
 
   void place_plain(std::array<std::vector<RuleIndex>, transports>& lists, RuleIndex index) {

@@ -56,6 +56,8 @@ struct CompiledRules {
 
   std::array<std::vector<RuleIndex>, transports> ip_only;
   std::array<std::vector<RuleIndex>, transports> app_only;
+  // Rules that ask for an anomaly, by the first one they ask for: most packets have none.
+  std::array<std::vector<RuleIndex>, static_cast<std::size_t>(Anomaly::count)> by_anomaly;
   std::array<ByDirection<PayloadGroup>, transports> packet;
   ByDirection<PayloadGroup> stream;
   ByDirection<bool> stream_wanted{};                  // some rule looks at reassembled bytes

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sensor/detect/compiled_rules.hpp"
+#include "sensor/packet/checksum.hpp"
 #include "sensor/packet/decode.hpp"
 #include "sensor/stream/stream.hpp"
 
@@ -152,9 +153,9 @@ bool match_field(const FieldTest& test, const PacketView& view) noexcept {
     if (test.range.kind == NumberRange::Kind::not_equal && value == 0U) return false;
   } else if (field == Field::vlan_layers) {
     value = packet.vlan_count;
-  } else if (field == Field::vlan_id) {
-    return std::any_of(packet.vlan.begin(), packet.vlan.begin() + packet.vlan_count,
-                       [&](std::uint16_t id) { return test.range.contains(id); });
+  } else if (field == Field::igmp_type) {
+    const Bytes message = header_bytes(BufferKind::igmp_header, packet);
+    if (!message.empty()) value = at8(message, 0);
   } else if (field <= Field::tos) {
     value = ip_field(field, packet);
   } else if (field == Field::fragoffset) {
@@ -214,6 +215,61 @@ bool match_option(const IpOptionTest& test, const PacketMeta& packet) noexcept {
   return false;
 }
 
+// What decode did not verify (checksums are ignored) is summed here.
+bool checksum_right(const ChecksumTest& test, const PacketMeta& packet) noexcept {
+  if (packet.has(test.wrong)) return false;
+  if (packet.checksum_trusted) return true;
+  if (test.wrong == Anomaly::ipv4_checksum) return checksum_ok(network_header(packet));
+  const std::size_t begin =
+      packet.transport_offset != 0 ? packet.transport_offset : packet.payload_offset;
+  const std::size_t end = std::size_t{packet.payload_offset} + packet.payload_length;
+  const Bytes segment = packet.frame().subspan(begin, end - begin);
+  if (packet.proto == IpProto::igmp) return checksum_ok(segment);
+  const bool unused = packet.proto == IpProto::udp && packet.ip_version == 4 &&
+                      segment[6] == std::byte{0} && segment[7] == std::byte{0};
+  return unused || transport_checksum_ok(packet, segment);
+}
+
+bool match_checksum(const ChecksumTest& test, const PacketMeta& packet) noexcept {
+  struct Header {
+    Anomaly wrong;
+    std::uint8_t ip_version;
+    IpProto proto;
+  };
+  static constexpr Header headers[] = {
+      {Anomaly::tcpv4_checksum, 4, IpProto::tcp},     {Anomaly::tcpv6_checksum, 6, IpProto::tcp},
+      {Anomaly::udpv4_checksum, 4, IpProto::udp},     {Anomaly::udpv6_checksum, 6, IpProto::udp},
+      {Anomaly::icmpv4_checksum, 4, IpProto::icmp},   {Anomaly::igmp_checksum, 4, IpProto::igmp},
+      {Anomaly::icmpv6_checksum, 6, IpProto::icmpv6},
+  };
+  if (packet.has(test.wrong)) return !test.valid;
+  const bool there =
+      test.wrong == Anomaly::ipv4_checksum
+          ? packet.ip_version == 4
+          : std::any_of(std::begin(headers), std::end(headers), [&](const Header& header) {
+              return header.wrong == test.wrong && packet.ip_version == header.ip_version &&
+                     packet.proto == header.proto && !packet.fragment &&
+                     (packet.transport_offset != 0 || header.proto == IpProto::igmp);
+            });
+  return there && checksum_right(test, packet) == test.valid;
+}
+
+bool match_vlan(const VlanTest& test, const PacketMeta& packet) noexcept {
+  const int count = packet.vlan_count;
+  const auto begin = packet.vlan.begin();
+  const auto contains = [&](std::uint16_t id) { return test.id.contains(id); };
+  switch (test.layer) {
+    case VlanTest::Layer::any:
+      return std::any_of(begin, begin + count, contains);
+    case VlanTest::Layer::all:
+      return count != 0 && std::all_of(begin, begin + count, contains);
+    case VlanTest::Layer::numbered:
+      break;
+  }
+  const int at = test.number < 0 ? count + test.number : test.number;
+  return at >= 0 && at < count && contains(packet.vlan[static_cast<std::size_t>(at)]);
+}
+
 bool match_ends(const Rule& rule, const IpAddr& src, std::uint16_t sport, const IpAddr& dst,
                 std::uint16_t dport) {
   return rule.sport.contains(sport) && rule.dport.contains(dport) && rule.src.contains(src) &&
@@ -261,6 +317,8 @@ bool match_tuple(const Rule& rule, const PacketView& view) noexcept {
 }
 
 bool match_flow(const FlowTest& test, const PacketView& view) noexcept {
+  const bool in_parts = view.packet->reassembled;
+  if (in_parts ? test.no_fragments : test.only_fragments) return false;
   if (view.flow == nullptr) {
     return !test.present || test.state == FlowTest::State::stateless;
   }
@@ -285,6 +343,9 @@ bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
   }
   if (std::holds_alternative<SameIpTest>(test)) return view.tuple.src == view.tuple.dst;
   if (const auto* option = std::get_if<IpOptionTest>(&test)) return match_option(*option, packet);
+  if (const auto* noted = std::get_if<AnomalyTest>(&test)) return packet.has(noted->anomaly);
+  if (const auto* sum = std::get_if<ChecksumTest>(&test)) return match_checksum(*sum, packet);
+  if (const auto* vlan = std::get_if<VlanTest>(&test)) return match_vlan(*vlan, packet);
   const auto& app = std::get<AppProtoTest>(test);
   if (view.flow == nullptr) return false;
   if (app.proto == AppProto::unknown) return view.flow->app == AppProto::unknown;
@@ -310,6 +371,23 @@ Bytes header_bytes(BufferKind kind, const PacketMeta& packet) noexcept {
       return packet.proto == IpProto::icmpv6 && packet.transport_offset != 0
                  ? from_offset(packet, packet.transport_offset)
                  : Bytes{};
+    case BufferKind::igmp_header:
+      return packet.proto == IpProto::igmp && packet.ip_version == 4 && !packet.fragment
+                 ? packet.payload()
+                 : Bytes{};
+    case BufferKind::ethernet_header:
+      return packet.link == LinkType::ethernet
+                 ? packet.frame().first(std::min<std::size_t>(packet.length, 14))
+                 : Bytes{};
+    case BufferKind::ip_source:
+    case BufferKind::ip_destination: {
+      const Bytes header = network_header(packet);
+      const bool v4 = packet.ip_version == 4;
+      const std::size_t bytes = v4 ? 4 : 16;
+      const std::size_t at = (v4 ? 12U : 8U) + (kind == BufferKind::ip_source ? 0 : bytes);
+      return packet.ip_version == 0 || at + bytes > header.size() ? Bytes{}
+                                                                  : header.subspan(at, bytes);
+    }
     default:
       return {};
   }

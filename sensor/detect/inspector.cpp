@@ -217,6 +217,26 @@ void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
   }
 }
 
+void Inspector::Impl::inspect_anomalies(PacketMeta& packet) {
+  if (packet.anomalies().empty()) return;
+  candidates_.clear();
+  for (const Anomaly anomaly : packet.anomalies()) {
+    const auto& rules = compiled_->by_anomaly[static_cast<std::size_t>(anomaly)];
+    candidates_.insert(candidates_.end(), rules.begin(), rules.end());
+  }
+  if (candidates_.empty()) return;
+  unique(candidates_);
+  const PacketView view = view_of(packet);
+  for (const RuleIndex index : candidates_) {
+    const Rule& candidate = rule(index);
+    if (!transport_fits(candidate.proto.transport, transport_index(packet.proto))) continue;
+    if (!applies(candidate, view, packet.flow)) continue;
+    if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
+      fire(index, view, packet.flow, packet.payload(), nullptr);
+    }
+  }
+}
+
 const InspectorCounters& Inspector::Impl::counters() noexcept {
   counters_.inspection_limit = scratch_.limit_hits;
   counters_.regex_limit = scratch_.regex.limit_hits;
@@ -236,6 +256,7 @@ void Inspector::swap_rules(std::shared_ptr<const RuleSet> rules) {
 void Inspector::begin(PacketMeta& packet) { impl_->begin(packet); }
 void Inspector::inspect_packet(PacketMeta& packet) { impl_->inspect_packet(packet); }
 void Inspector::inspect_protocol(PacketMeta& packet) { impl_->inspect_protocol(packet); }
+void Inspector::inspect_anomalies(PacketMeta& packet) { impl_->inspect_anomalies(packet); }
 void Inspector::on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                                PacketMeta& packet) {
   impl_->on_stream_data(flow, direction, bytes, offset, packet);

@@ -8,6 +8,7 @@
 //   (stream stage) -> inspector.on_stream_data(...)        // stream rules
 //   (proto stage)  -> inspector.on_transaction(...)        // protocol rules
 //   inspector.inspect_protocol(packet);                    // packet rules that ask for a protocol
+//   inspector.inspect_anomalies(packet);                   // rules that ask for an anomaly
 //   inspector.decide(packet);                              // precedence, thresholds, verdict;
 // appends findings A flow's end: begin() and decide() with the record that stands for it.
 //
@@ -86,6 +87,8 @@ class Inspector {
   void on_transaction(Flow& flow, Transaction& transaction, Direction direction, PacketMeta& packet,
                       Progress progress = Progress::going_on);
   void inspect_protocol(PacketMeta& packet);
+  // Once all stages have noted theirs; also for packets that decode() refused.
+  void inspect_anomalies(PacketMeta& packet);
   // What was found for this packet: valid until the next begin().
   const std::vector<Finding>& decide(PacketMeta& packet);
 

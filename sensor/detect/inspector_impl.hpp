@@ -73,6 +73,7 @@ class Inspector::Impl {
   void begin(PacketMeta& packet);
   void inspect_packet(PacketMeta& packet);
   void inspect_protocol(PacketMeta& packet);
+  void inspect_anomalies(PacketMeta& packet);
   void on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                       PacketMeta& packet);
   void on_stream_gap(Flow& flow, Direction direction);

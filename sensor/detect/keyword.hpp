@@ -90,6 +90,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> byte_keywords();
 [[nodiscard]] std::span<const Keyword> buffer_keywords();
 [[nodiscard]] std::span<const Keyword> header_keywords();
+[[nodiscard]] std::span<const Keyword> network_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
 
 // ---- helpers for the parse functions

@@ -43,10 +43,12 @@ constexpr Modifier content_modifiers[] = {
 };
 
 constexpr std::pair<std::string_view, BufferKind> packet_buffers[] = {
-    {"pkt_data", BufferKind::payload},         {"tcp.hdr", BufferKind::tcp_header},
-    {"udp.hdr", BufferKind::udp_header},       {"ipv4.hdr", BufferKind::ipv4_header},
-    {"ipv6.hdr", BufferKind::ipv6_header},     {"icmpv4.hdr", BufferKind::icmpv4_header},
-    {"icmpv6.hdr", BufferKind::icmpv6_header},
+    {"pkt_data", BufferKind::payload},          {"tcp.hdr", BufferKind::tcp_header},
+    {"udp.hdr", BufferKind::udp_header},        {"ipv4.hdr", BufferKind::ipv4_header},
+    {"ipv6.hdr", BufferKind::ipv6_header},      {"icmpv4.hdr", BufferKind::icmpv4_header},
+    {"icmpv6.hdr", BufferKind::icmpv6_header},  {"igmp.hdr", BufferKind::igmp_header},
+    {"ether.hdr", BufferKind::ethernet_header}, {"ip.src", BufferKind::ip_source},
+    {"ip.dst", BufferKind::ip_destination},
 };
 
 constexpr std::pair<std::string_view, TransformKind> transforms[] = {

@@ -106,14 +106,6 @@ Result<void> parse_quoted_field(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
-Result<void> parse_vlan_id(RuleDraft& draft, const KeywordUse& use) {
-  if (use.value.find(',') != std::string_view::npos) {
-    return invalid("尚不支持 vlan.id 的层选择", "choosing a layer of vlan.id is not supported");
-  }
-  add_field(draft, Field::vlan_id, MENSHEN_TRY(parse_range(use.value, 4095)));
-  return {};
-}
-
 Result<void> parse_ipopts(RuleDraft& draft, const KeywordUse& use) {
   static constexpr std::pair<std::string_view, std::uint8_t> names[] = {
       {"rr", 7},    {"lsrr", 131}, {"eol", 0},     {"nop", 1},   {"ts", 68},
@@ -212,7 +204,6 @@ constexpr std::array keywords = {
     Keyword{"tcp.mss", Value::required, &parse_field<Field::tcp_mss, 65'535>},
     Keyword{"tcp.wscale", Value::required, &parse_field<Field::tcp_wscale, 255>},
     Keyword{"fragoffset", Value::required, &parse_field<Field::fragoffset, 65'535>},
-    Keyword{"vlan.id", Value::required, &parse_vlan_id},
     Keyword{"vlan.layers", Value::required, &parse_field<Field::vlan_layers, 3>},
     Keyword{"flags", Value::required, &parse_flags},
     Keyword{"tcp.flags", Value::required, &parse_flags},

@@ -128,10 +128,14 @@ Result<void> parse_flow(RuleDraft& draft, const KeywordUse& use) {
     } else if (part == "no_stream") {
       fine = !flow.only_stream;
       flow.no_stream = true;
-    } else if (part != "no_frag" && part != "only_frag") {
-      return invalid_value(part);
+    } else if (part == "only_frag") {
+      fine = !flow.no_fragments;
+      flow.only_fragments = true;
+    } else if (part == "no_frag") {
+      fine = !flow.only_fragments;
+      flow.no_fragments = true;
     } else {
-      return invalid("尚不支持 no_frag 与 only_frag", "no_frag and only_frag are not supported");
+      return invalid_value(part);
     }
     if (!fine) {
       return invalid(fmt::format("flow 选项相互矛盾：{}", use.value),

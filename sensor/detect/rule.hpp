@@ -26,6 +26,10 @@ enum class BufferKind : std::uint8_t {
   ipv6_header,
   icmpv4_header,
   icmpv6_header,
+  igmp_header,
+  ethernet_header,
+  ip_source,  // the address's bytes, as they stand in the header
+  ip_destination,
   transaction,
 };
 
@@ -231,8 +235,8 @@ enum class Field : std::uint8_t {
   tcp_mss,
   tcp_wscale,
   fragoffset,
-  vlan_id,
   vlan_layers,
+  igmp_type,
   icmpv6_mtu,
   flow_age,
   flow_packets_to_server,
@@ -270,8 +274,23 @@ struct AppProtoTest {
   bool negated = false;
   bool known = true;  // false: a protocol that is never detected here
 };
-using HeaderTest =
-    std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest, AppProtoTest>;
+// An anomaly that a stage noted on the packet: decode-event, stream-event.
+struct AnomalyTest {
+  Anomaly anomaly{};
+};
+// A header's checksum: the header is there, and its checksum is right or wrong.
+struct ChecksumTest {
+  Anomaly wrong{};
+  bool valid = true;
+};
+struct VlanTest {
+  enum class Layer : std::uint8_t { any, all, numbered };
+  NumberRange id;
+  Layer layer = Layer::any;
+  int number = 0;  // from the outermost; negative: from the innermost
+};
+using HeaderTest = std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest,
+                                AppProtoTest, AnomalyTest, ChecksumTest, VlanTest>;
 
 struct FlowTest {
   enum class State : std::uint8_t { any, established, not_established, stateless };
@@ -280,6 +299,8 @@ struct FlowTest {
   bool to_client = true;
   bool only_stream = false;
   bool no_stream = false;
+  bool only_fragments = false;  // datagrams that came in parts
+  bool no_fragments = false;
   bool present = false;  // the rule has a flow keyword
 };
 

@@ -103,11 +103,12 @@ Result<void> finish_list(TestList& list) {
 bool needs_packet(const Rule& rule) {
   const auto packet_test = [](const HeaderTest& test) {
     if (std::holds_alternative<AppProtoTest>(test)) return false;
+    if (std::holds_alternative<VlanTest>(test)) return false;
     const auto* field = std::get_if<FieldTest>(&test);
     if (field == nullptr) return true;
     const bool of_flow =
         field->field >= Field::flow_age && field->field < Field::stream_size_server;
-    return !of_flow && field->field != Field::vlan_id;
+    return !of_flow;
   };
   const auto packet_buffer = [](const TestList& list) {
     return list.buffer.kind != BufferKind::payload && list.buffer.kind != BufferKind::transaction;

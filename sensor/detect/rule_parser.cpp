@@ -98,6 +98,7 @@ class RuleReader {
     };
     static constexpr Row rows[] = {
         {"ip", {}},
+        {"pkthdr", {}},
         {"ipv4", {.ip_version = 4}},
         {"ip4", {.ip_version = 4}},
         {"ipv6", {.ip_version = 6}},

@@ -6,6 +6,8 @@
 #include "sensor/detect/inspector.hpp"
 #include "sensor/flow/flow_table.hpp"
 #include "sensor/packet/decode.hpp"
+#include "sensor/packet/defrag.hpp"
+#include "sensor/packet/tunnel.hpp"
 #include "sensor/proto/proto.hpp"
 #include "sensor/stream/stream.hpp"
 
@@ -39,6 +41,13 @@ ProtoLimits proto_limits(const EngineOptions& options) {
   return limits;
 }
 
+DefragOptions defrag_options(const EngineOptions& options) {
+  DefragOptions defrag;
+  defrag.seed = random_seed();
+  defrag.refuse_overlaps = options.inline_mode;
+  return defrag;
+}
+
 InspectorOptions inspector_options(const EngineOptions& options) {
   InspectorOptions inspector;
   inspector.inline_mode = options.inline_mode;
@@ -56,6 +65,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       : options(wanted),
         sink(&out),
         rule_set(rules),
+        defrag(defrag_options(wanted)),
         table(table_options(wanted), *this, labeler),
         stream(stream_options(wanted), *this),
         proto(proto_limits(wanted), *this),
@@ -65,9 +75,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   // ----------------------------------------------------------------------------
 
   void process(PacketBatch& batch) {
-    const ChecksumMode checksums =
-        options.verify_checksums ? ChecksumMode::verify : ChecksumMode::ignore;
-    decode(batch, {checksums}, decode_counters);
+    decode(batch, decode_options(), decode_counters);
     table.prepare(batch);
     std::size_t index = 0;
     for (PacketMeta& packet : batch.packets()) {
@@ -79,9 +87,30 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     hand_over();
   }
 
+  [[nodiscard]] DecodeOptions decode_options() const {
+    return {options.verify_checksums ? ChecksumMode::verify : ChecksumMode::ignore};
+  }
+
   void one(PacketMeta& packet, std::size_t index) {
-    if (packet.dropped()) return;
-    table.assign(packet, index);
+    drop_told = false;
+    if (packet.dropped()) return refused(packet);
+    if (packet.tunnel || packet.fragment) open(packet, 0, 0);
+    if (packet.dropped()) return refused(packet);
+    if (!packet.fragment) table.assign(packet, index);
+    inspect(packet);
+  }
+
+  // What decode or defragmentation has dropped: only its anomalies are left to look at.
+  void refused(PacketMeta& packet) {
+    if (packet.anomalies().empty()) return;
+    current = &packet;
+    inspector.begin(packet);
+    inspector.inspect_anomalies(packet);
+    report(packet);
+    current = nullptr;
+  }
+
+  void inspect(PacketMeta& packet) {
     if (packet.dropped()) return;
     Flow* flow = packet.flow;
     if (flow != nullptr &&
@@ -95,8 +124,68 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       if (packet.proto == IpProto::udp) proto.on_udp(*flow, packet);
     }
     inspector.inspect_protocol(packet);
+    inspector.inspect_anomalies(packet);
     report(packet);
     current = nullptr;
+  }
+
+  // ---- packets out of packets -------------------------------------------------------------------
+
+  // The datagram that this part completes, or the tunnel's content, goes through all stages before
+  // the packet that brought it; inline, what happens to it happens to that packet.
+  void open(PacketMeta& outer, std::uint64_t tenant, std::size_t depth) {
+    PacketMeta inner;
+    std::array<Anomaly, packet_anomalies_max> places;
+    inner.anomaly_places = places.data();
+    inner.link = LinkType::raw_ip;
+    Bytes bytes;
+    if (outer.fragment) {
+      if (datagrams.size() <= depth) datagrams.resize(depth + 1);
+      const auto whole = defrag.add(outer, tenant, datagrams[depth]);
+      outer.payload_length = 0;  // a part is not looked into by itself
+      if (!whole) return;
+      bytes = *whole;
+      inner.reassembled = true;
+    } else {
+      const auto content = open_tunnel(outer);
+      if (!content) return;
+      bytes = content->bytes;
+      inner.link = content->link;
+      inner.checksum_trusted = outer.checksum_trusted;
+      tenant = tunnel_tenant(tenant, outer, *content);
+    }
+    if (depth == tunnel_depth_max) {
+      outer.note(Anomaly::too_many_layers);
+      if (options.inline_mode) outer.refuse(Verdict::drop, DropReason::tunnel_depth);
+      return;
+    }
+    inner.data = bytes.data();
+    inner.length = static_cast<std::uint32_t>(bytes.size());
+    inner.time = outer.time;
+    inner.id = outer.id;
+    inner.attachment = outer.attachment;
+    inner.derived = true;
+    if (inner.link == LinkType::raw_ip) {
+      inner.vlan = outer.vlan;
+      inner.vlan_count = outer.vlan_count;
+    }
+    decode(inner, decode_options(), decode_counters);
+    derived(inner, tenant, depth);
+    if (inner.dropped()) outer.refuse(Verdict::drop, inner.reason);
+  }
+
+  void derived(PacketMeta& inner, std::uint64_t tenant, std::size_t depth) {
+    if (!inner.dropped() && (inner.tunnel || inner.fragment)) open(inner, tenant, depth + 1);
+    if (inner.dropped()) {
+      refused(inner);
+    } else {
+      if (!inner.fragment) table.assign_derived(inner, tenant);
+      inspect(inner);
+    }
+    if (!inner.dropped()) return;
+    if (options.inline_mode) return tell_drop(inner);
+    ++counters.drops[static_cast<std::size_t>(inner.reason)];
+    inner.verdict = Verdict::accept;
   }
 
   // What the packet's verdict means outside: counters, the drop record; a passive sensor only
@@ -109,6 +198,12 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       return;
     }
     ++(packet.verdict == Verdict::reject ? counters.rejected : counters.dropped);
+    if (!drop_told) tell_drop(packet);
+  }
+
+  // The record of a drop: once, of the innermost packet that had the reason.
+  void tell_drop(const PacketMeta& packet) {
+    drop_told = true;
     const bool new_flow_drop = packet.reason != DropReason::flow_dropped;
     if (!new_flow_drop || packet.ip_version == 0) return;
     Event& event = make_event(EventKind::drop, packet);
@@ -231,12 +326,15 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   EventSink* sink;
   std::shared_ptr<const RuleSet> rule_set;
   DecodeCounters decode_counters;
+  Defragmenter defrag;
+  std::vector<std::vector<std::byte>> datagrams;  // put together, by depth
   FlowTable table;
   StreamStage stream;
   ProtoStage proto;
   Inspector inspector;
   PacketMeta* current = nullptr;
   const RuleInfo* drop_rule = nullptr;
+  bool drop_told = false;  // of the packet at hand
   std::vector<Event> events;
   mutable Counters counters;
 };

@@ -60,6 +60,9 @@ struct Flow {
   bool alerted = false;
   FlowState state = FlowState::fresh;
   FlowLabel label;
+  std::uint8_t vlan_count = 0;
+  std::array<std::uint16_t, vlan_tags_max> vlan{};  // as in PacketMeta; flows of other tags differ
+  std::uint64_t tenant = 0;  // of the tunnel it runs in (tunnel.hpp); 0: none
 
   std::unique_ptr<FlowSlot> stream;  // stream stage: reassembly
   std::unique_ptr<FlowSlot> proto;   // proto stage: parser and transactions

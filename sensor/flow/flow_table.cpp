@@ -29,7 +29,8 @@ enum AgeClass : std::uint8_t {
 
 struct Entry {
   FiveTuple key;
-  std::array<std::uint16_t, 2> vlan{};
+  std::array<std::uint16_t, vlan_tags_max> vlan{};
+  std::uint64_t tenant = 0;
   std::uint32_t chain = none;  // next of the same bucket, or of the free list
   std::uint32_t bucket = 0;
   std::uint32_t older = none;
@@ -122,9 +123,11 @@ struct FlowTable::State {
   WallTime now = 0;
   std::uint64_t next_id = 1;
   // Of the prepared batch.
-  std::array<FiveTuple, batch_packets_max> tuples;
-  std::array<FiveTuple, batch_packets_max> keys;
-  std::array<std::uint32_t, batch_packets_max> bucket_of{};
+  static constexpr std::size_t derived_place = batch_packets_max;  // of a packet out of another one
+  std::array<FiveTuple, batch_packets_max + 1> tuples;
+  std::array<FiveTuple, batch_packets_max + 1> keys;
+  std::array<std::uint32_t, batch_packets_max + 1> bucket_of{};
+  std::uint64_t tenant = 0;  // of the packet at hand
 
   State(const FlowTableOptions& o, FlowEndObserver& e, const FlowLabeler* l)
       : options(o), observer(e), labeler(l) {
@@ -230,7 +233,7 @@ struct FlowTable::State {
   std::uint32_t find(const PacketMeta& packet, std::size_t place) noexcept {
     for (std::uint32_t i = buckets[bucket_of[place]]; i != none; i = at(i).chain) {
       const Entry& entry = at(i);
-      if (entry.key == keys[place] && entry.vlan == packet.vlan) return i;
+      if (entry.key == keys[place] && entry.vlan == packet.vlan && entry.tenant == tenant) return i;
     }
     return none;
   }
@@ -240,6 +243,7 @@ struct FlowTable::State {
     Entry& entry = at(index);
     entry.key = keys[place];
     entry.vlan = packet.vlan;
+    entry.tenant = tenant;
     entry.bucket = bucket_of[place];
     entry.chain = buckets[entry.bucket];
     buckets[entry.bucket] = index;
@@ -247,6 +251,9 @@ struct FlowTable::State {
     flow.tuple = runs_from_responder(packet) ? tuples[place].reversed() : tuples[place];
     flow.id = next_id++;
     flow.first = flow.last = now;
+    flow.vlan = packet.vlan;
+    flow.vlan_count = packet.vlan_count;
+    flow.tenant = tenant;
     flow.midstream = packet.proto == IpProto::tcp && packet.transport_offset != 0 &&
                      (packet.tcp_flags & tcp_syn) == 0;
     if (flow.midstream) ++counters.midstream;
@@ -255,6 +262,59 @@ struct FlowTable::State {
     ++counters.begun;
     ++counters.live;
     return index;
+  }
+
+  void locate(const PacketMeta& packet, std::size_t place, std::uint64_t of_tenant) noexcept {
+    tuples[place] = tuple_of(packet);
+    keys[place] = key_of(tuples[place]);
+    const std::uint64_t vlan = packet.vlan[0] | std::uint64_t{packet.vlan[1]} << 16U |
+                               std::uint64_t{packet.vlan[2]} << 32U;
+    const std::uint64_t hash = hash_flow(keys[place], options.seed ^ vlan ^ of_tenant);
+    bucket_of[place] = static_cast<std::uint32_t>(hash) & mask;
+  }
+
+  void refuse(PacketMeta& packet) {
+    ++counters.refused;
+    if (options.at_limit == FlowLimitPolicy::drop) {
+      packet.refuse(Verdict::drop, DropReason::flow_table_full);
+    }
+  }
+
+  // The packet's flow, begun if need be; none: the limit.
+  std::uint32_t flow_for(const PacketMeta& packet, std::size_t place) {
+    const std::uint32_t found = find(packet, place);
+    const bool opens =
+        packet.proto == IpProto::tcp && (packet.tcp_flags & (tcp_syn | tcp_ack)) == tcp_syn;
+    if (found != none && !(opens && at(found).flow.state == FlowState::closed)) return found;
+    if (found != none) retire(found);
+    return counters.live >= options.flows_max ? none : begin(packet, place);
+  }
+
+  void assign(PacketMeta& packet, std::size_t place) {
+    now = std::max(now, packet.time);
+    const std::uint32_t found = flow_for(packet, place);
+    if (found == none) return refuse(packet);
+    Entry& entry = at(found);
+    if (!entry.touched) {
+      entry.touched = true;
+      touched.push_back(found);
+    }
+    Flow& flow = entry.flow;
+    const FiveTuple& tuple = tuples[place];
+    const bool forward = is_icmp(packet.proto) ? tuple.src == flow.tuple.src : tuple == flow.tuple;
+    packet.flow = &flow;
+    packet.direction = forward ? Direction::to_server : Direction::to_client;
+    flow.last = now;
+    Flow::Side& side = flow.side(packet.direction);
+    ++side.packets;
+    side.bytes += packet.length;
+    side.tcp_flags |= packet.tcp_flags;
+    if (packet.proto != IpProto::tcp && !flow.established &&
+        flow.side(reverse(packet.direction)).packets != 0) {
+      flow.established = true;
+      flow.state = FlowState::established;
+    }
+    if (flow.action == FlowAction::drop) packet.refuse(Verdict::drop, DropReason::flow_dropped);
   }
 
   void retire(std::uint32_t index) {
@@ -280,11 +340,7 @@ void FlowTable::prepare(const PacketBatch& batch) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
     const PacketMeta& packet = packets[i];
     if (packet.ip_version == 0 || packet.dropped()) continue;
-    s.tuples[i] = tuple_of(packet);
-    s.keys[i] = key_of(s.tuples[i]);
-    const std::uint64_t vlan = packet.vlan[0] | std::uint64_t{packet.vlan[1]} << 16U;
-    const std::uint64_t hash = hash_flow(s.keys[i], s.options.seed ^ vlan);
-    s.bucket_of[i] = static_cast<std::uint32_t>(hash) & s.mask;
+    s.locate(packet, i, 0);
     __builtin_prefetch(&s.buckets[s.bucket_of[i]]);
   }
   for (std::size_t i = 0; i < packets.size(); ++i) {
@@ -295,51 +351,16 @@ void FlowTable::prepare(const PacketBatch& batch) {
 }
 
 void FlowTable::assign(PacketMeta& packet, std::size_t index) {
-  State& s = *state_;
   if (packet.ip_version == 0) return;
-  s.now = std::max(s.now, packet.time);
-  std::uint32_t found = s.find(packet, index);
-  const bool opens =
-      packet.proto == IpProto::tcp && (packet.tcp_flags & (tcp_syn | tcp_ack)) == tcp_syn;
-  if (found != none && opens && s.at(found).flow.state == FlowState::closed) {
-    s.retire(found);
-    found = none;
-  }
-  if (found == none) {
-    if (s.counters.live >= s.options.flows_max) {
-      ++s.counters.refused;
-      if (s.options.at_limit == FlowLimitPolicy::drop) {
-        packet.verdict = std::max(packet.verdict, Verdict::drop);
-        packet.reason = DropReason::flow_table_full;
-      }
-      return;
-    }
-    found = s.begin(packet, index);
-  }
-  Entry& entry = s.at(found);
-  if (!entry.touched) {
-    entry.touched = true;
-    s.touched.push_back(found);
-  }
-  Flow& flow = entry.flow;
-  const FiveTuple& tuple = s.tuples[index];
-  const bool forward = is_icmp(packet.proto) ? tuple.src == flow.tuple.src : tuple == flow.tuple;
-  packet.flow = &flow;
-  packet.direction = forward ? Direction::to_server : Direction::to_client;
-  flow.last = s.now;
-  Flow::Side& side = flow.side(packet.direction);
-  ++side.packets;
-  side.bytes += packet.length;
-  side.tcp_flags |= packet.tcp_flags;
-  if (packet.proto != IpProto::tcp && !flow.established &&
-      flow.side(reverse(packet.direction)).packets != 0) {
-    flow.established = true;
-    flow.state = FlowState::established;
-  }
-  if (flow.action == FlowAction::drop) {
-    packet.verdict = std::max(packet.verdict, Verdict::drop);
-    packet.reason = DropReason::flow_dropped;
-  }
+  state_->tenant = 0;
+  state_->assign(packet, index);
+}
+
+void FlowTable::assign_derived(PacketMeta& packet, std::uint64_t tenant) {
+  if (packet.ip_version == 0) return;
+  state_->tenant = tenant;
+  state_->locate(packet, State::derived_place, tenant);
+  state_->assign(packet, State::derived_place);
 }
 
 std::size_t FlowTable::expire(WallTime now) {

@@ -81,6 +81,10 @@ class FlowTable {
   // has ports 0. A flow whose action is drop drops the packet (flow_dropped).
   void assign(PacketMeta& packet, std::size_t index);
 
+  // The same for a packet out of another one of the prepared batch; `tenant` of the tunnel it came
+  // in (tunnel.hpp): flows of different tenants never mix.
+  void assign_derived(PacketMeta& packet, std::uint64_t tenant);
+
   // Ends what has timed out at `now`, when no packets come. Returns how many ended.
   std::size_t expire(WallTime now);
   // Ends every flow, oldest first in each class.

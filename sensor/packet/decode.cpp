@@ -1,9 +1,8 @@
 #include "sensor/packet/decode.hpp"
 
-#include <algorithm>
 #include <cstring>
 
-#include "sensor/packet/checksum.hpp"
+#include "sensor/packet/decoder.hpp"
 
 namespace menshen::sensor {
 
@@ -11,287 +10,406 @@ namespace {
 
 constexpr std::uint16_t ether_ipv4 = 0x0800;
 constexpr std::uint16_t ether_ipv6 = 0x86dd;
-// More tags than the record keeps are still walked over, so that a third tag hides nothing.
-constexpr std::size_t vlan_tags_max = 4;
-// RFC 8200 allows each extension header about once; a longer chain is an attack on parsers.
-constexpr std::size_t ipv6_extensions_max = 16;
-constexpr std::size_t icmp_header_bytes = 8;
-constexpr std::size_t udp_header_bytes = 8;
+constexpr std::uint16_t ether_vlan = 0x8100;
+constexpr std::uint16_t ether_mpls = 0x8847;
+constexpr std::size_t ethernet_header_bytes = 14;
+constexpr std::size_t pppoe_header_bytes = 6;
 
-constexpr bool is_vlan(std::uint16_t type) {
-  return type == 0x8100 || type == 0x88a8 || type == 0x9100;
+}  // namespace
+
+DecodeOutcome Decoder::run() noexcept {
+  Next type = link();
+  for (std::size_t layers = 0; type; ++layers) {
+    if (layers == link_layers_max) return refuse(Outcome::malformed, Anomaly::too_many_layers);
+    packet_.network_offset = here();
+    if (*type == ether_ipv4) return ipv4();
+    if (*type == ether_ipv6) return ipv6();
+    type = after(*type);
+  }
+  return outcome_;
 }
 
-enum class Outcome : std::uint8_t { ok, not_ip, truncated, malformed, checksum };
-
-class Decoder {
- public:
-  Decoder(PacketMeta& packet, const DecodeOptions& options, DecodeCounters& counters) noexcept
-      : packet_(packet), options_(options), counters_(counters), reader_(packet.frame()) {}
-
-  Outcome run() noexcept {
-    const std::uint16_t type = link();
-    if (!reader_.ok()) return Outcome::truncated;
-    packet_.network_offset = here();
-    if (type == ether_ipv4) return ipv4();
-    if (type == ether_ipv6) return ipv6();
-    return Outcome::not_ip;
+// Leaves the reader behind the link header.
+Decoder::Next Decoder::link() noexcept {
+  switch (packet_.link) {
+    case LinkType::ethernet:
+      return ethernet();
+    case LinkType::linux_sll:
+      return cooked();
+    case LinkType::linux_sll2:
+      return cooked2();
+    case LinkType::null_loopback:
+      return loopback();
+    case LinkType::ppp:
+      return ppp();
+    case LinkType::cisco_hdlc:
+      return hdlc();
+    case LinkType::vlan:
+      return ether_vlan;
+    case LinkType::mpls:
+      return ether_mpls;
+    case LinkType::raw_ip:
+      return raw();
   }
+  return end(Outcome::not_ip);
+}
 
- private:
-  std::uint16_t here() const noexcept { return static_cast<std::uint16_t>(reader_.position()); }
+Decoder::Next Decoder::ethernet() noexcept {
+  if (reader_.remaining() < ethernet_header_bytes) {
+    return end(Outcome::truncated, Anomaly::ethernet_pkt_too_small);
+  }
+  reader_.skip(12);
+  unknown_ = Anomaly::ethernet_unknown_ethertype;
+  return reader_.be16();
+}
 
-  // Leaves the reader behind the link header; returns the EtherType of what follows.
-  std::uint16_t link() noexcept {
-    switch (packet_.link) {
-      case LinkType::ethernet:
-        reader_.skip(12);
-        return tags(reader_.be16());
-      case LinkType::linux_sll:
-        reader_.skip(14);
-        return tags(reader_.be16());
-      case LinkType::linux_sll2: {
-        const std::uint16_t type = reader_.be16();
-        reader_.skip(18);
-        return tags(type);
+// What stands between a link header and the network header.
+Decoder::Next Decoder::after(std::uint16_t type) noexcept {
+  switch (type) {
+    case ether_vlan:
+    case 0x88a8:
+    case 0x9100:
+      return vlan();
+    case 0x88e7:
+      return service_tag();
+    case 0x8926:
+      return vn_tag();
+    case 0x893f:
+      return e_tag();
+    case 0x8903:
+      return fabric_path();
+    case 0x894f:
+      return service_function();
+    case ether_mpls:
+    case 0x8848:
+      return mpls();
+    case 0x8863:
+      return pppoe_discovery();
+    case 0x8864:
+      return pppoe_session();
+    case 0x0806:  // ARP
+      return end(Outcome::not_ip);
+    default:
+      return unknown_type(type);
+  }
+}
+
+Decoder::Next Decoder::unknown_type(std::uint16_t /*type*/) noexcept {
+  if (unknown_ != Anomaly::count) packet_.note(unknown_);
+  return end(Outcome::not_ip);
+}
+
+Decoder::Next Decoder::vlan() noexcept {
+  if (reader_.remaining() < 4) return end(Outcome::truncated, Anomaly::vlan_header_too_small);
+  if (packet_.vlan_count == vlan_tags_max) {
+    return end(Outcome::malformed, Anomaly::vlan_too_many_layers);
+  }
+  if (packet_.vlan_count == 0) ++counters_.vlan;
+  const unsigned at = packet_.vlan_count;
+  packet_.vlan[at] = reader_.be16() & 0x0fffU;
+  packet_.vlan_count = static_cast<std::uint8_t>((at + 1) & 7U);
+  unknown_ = Anomaly::vlan_unknown_type;
+  return reader_.be16();
+}
+
+// IEEE 802.1ah: a customer's whole frame behind a service instance tag.
+Decoder::Next Decoder::service_tag() noexcept {
+  if (reader_.remaining() < 18) {
+    return end(Outcome::truncated, Anomaly::ieee8021ah_header_too_small);
+  }
+  reader_.skip(16);
+  unknown_ = Anomaly::count;
+  return reader_.be16();
+}
+
+// Cisco VN-Tag.
+Decoder::Next Decoder::vn_tag() noexcept {
+  if (reader_.remaining() < 6) return end(Outcome::truncated, Anomaly::vntag_header_too_small);
+  reader_.skip(4);
+  unknown_ = Anomaly::vntag_unknown_type;
+  return reader_.be16();
+}
+
+// IEEE 802.1BR.
+Decoder::Next Decoder::e_tag() noexcept {
+  reader_.skip(6);
+  unknown_ = Anomaly::count;
+  const std::uint16_t type = reader_.be16();
+  return reader_.ok() ? Next(type) : end(Outcome::truncated);
+}
+
+// Cisco FabricPath: two octets, then an Ethernet header of its own.
+Decoder::Next Decoder::fabric_path() noexcept {
+  if (reader_.remaining() < 2 + ethernet_header_bytes) {
+    return end(Outcome::truncated, Anomaly::dce_pkt_too_small);
+  }
+  reader_.skip(2);
+  return ethernet();
+}
+
+// RFC 8300.
+Decoder::Next Decoder::service_function() noexcept {
+  constexpr std::size_t base_bytes = 8;
+  const std::size_t begin = reader_.position();
+  if (reader_.remaining() < base_bytes)
+    return end(Outcome::truncated, Anomaly::nsh_header_too_small);
+  const std::uint16_t first = reader_.be16();
+  const unsigned metadata = reader_.u8() & 0x0fU;
+  const std::uint8_t next = reader_.u8();
+  const std::size_t bytes = (first & 0x3fU) * std::size_t{4};
+  if (first >> 14U != 0) return end(Outcome::malformed, Anomaly::nsh_unsupported_version);
+  if (bytes < base_bytes || bytes > reader_.remaining() + 4) {
+    return end(Outcome::malformed, Anomaly::nsh_bad_header_length);
+  }
+  if (metadata == 0 || metadata == 0x0f) {
+    return end(Outcome::not_ip, Anomaly::nsh_reserved_type);
+  }
+  if (metadata == 1 && bytes != 24) {
+    return end(Outcome::malformed, Anomaly::nsh_bad_header_length);
+  }
+  if (metadata > 2) return end(Outcome::not_ip, Anomaly::nsh_unsupported_type);
+  reader_.seek(begin + bytes);
+  switch (next) {
+    case 1:
+      return ether_ipv4;
+    case 2:
+      return ether_ipv6;
+    case 3:
+      return ethernet();
+    case 5:
+      return ether_mpls;
+    default:
+      return end(Outcome::not_ip, Anomaly::nsh_unknown_payload);
+  }
+}
+
+// RFC 3032: labels down to the bottom of the stack.
+Decoder::Next Decoder::mpls() noexcept {
+  for (std::size_t labels = 0; labels < mpls_labels_max; ++labels) {
+    if (reader_.remaining() < 4) return end(Outcome::truncated, Anomaly::mpls_header_too_small);
+    const std::uint32_t entry = reader_.be32();
+    if ((entry & 0x100U) != 0) return mpls_payload(entry >> 12U);
+  }
+  return end(Outcome::malformed, Anomaly::too_many_layers);
+}
+
+Decoder::Next Decoder::mpls_payload(std::uint32_t label) noexcept {
+  switch (label) {
+    case 0:
+      return ether_ipv4;
+    case 2:
+      return ether_ipv6;
+    case 1:
+      return end(Outcome::not_ip, Anomaly::mpls_bad_label_router_alert);
+    case 3:
+      return end(Outcome::not_ip, Anomaly::mpls_bad_label_implicit_null);
+    default:
+      break;
+  }
+  if (label < 16) return end(Outcome::not_ip, Anomaly::mpls_bad_label_reserved);
+  if (reader_.remaining() < 4) return end(Outcome::truncated, Anomaly::mpls_pkt_too_small);
+  switch (std::to_integer<unsigned>(packet_.frame()[reader_.position()]) >> 4U) {
+    case 4:
+      return ether_ipv4;
+    case 6:
+      return ether_ipv6;
+    case 0:  // a pseudo wire's control word (RFC 4385)
+      reader_.skip(4);
+      return ethernet();
+    default:
+      return end(Outcome::not_ip, Anomaly::mpls_unknown_payload_type);
+  }
+}
+
+Decoder::Next Decoder::pppoe_session() noexcept {
+  if (reader_.remaining() < pppoe_header_bytes + 1) {
+    return end(Outcome::truncated, Anomaly::pppoe_pkt_too_small);
+  }
+  const bool known = reader_.u8() == 0x11 && reader_.u8() == 0;
+  if (!known) packet_.note(Anomaly::pppoe_wrong_code);
+  reader_.seek(packet_.network_offset + pppoe_header_bytes);
+  std::uint16_t protocol = reader_.u8();
+  // Protocol field compression (RFC 1661 6.5): an odd first octet is all of it.
+  if ((protocol & 1U) == 0) protocol = static_cast<std::uint16_t>(protocol << 8U | reader_.u8());
+  if (!reader_.ok()) return end(Outcome::truncated, Anomaly::pppoe_pkt_too_small);
+  return ppp_payload(protocol);
+}
+
+Decoder::Next Decoder::pppoe_discovery() noexcept {
+  if (reader_.remaining() < pppoe_header_bytes) {
+    return end(Outcome::truncated, Anomaly::pppoe_pkt_too_small);
+  }
+  reader_.skip(1);
+  switch (reader_.u8()) {
+    case 0x09:  // PADI
+    case 0x07:  // PADO
+    case 0x19:  // PADR
+    case 0x65:  // PADS
+    case 0xa7:  // PADT
+      break;
+    default:
+      return end(Outcome::not_ip, Anomaly::pppoe_wrong_code);
+  }
+  reader_.skip(2);
+  const std::size_t length = reader_.be16();
+  if (length > reader_.remaining()) return end(Outcome::not_ip, Anomaly::pppoe_malformed_tags);
+  ByteReader tags(reader_.take(length));
+  while (!tags.empty()) {
+    const std::uint16_t kind = tags.be16();
+    tags.skip(tags.be16());
+    if (!tags.ok()) return end(Outcome::not_ip, Anomaly::pppoe_malformed_tags);
+    if (kind == 0) break;  // the end-of-list tag
+  }
+  return end(Outcome::not_ip);
+}
+
+Decoder::Next Decoder::ppp() noexcept {
+  constexpr unsigned address = 0xff;
+  constexpr unsigned control = 0x03;
+  if (reader_.remaining() < 2) return end(Outcome::truncated, Anomaly::ppp_pkt_too_small);
+  unsigned first = reader_.u8();
+  if (first == address) {
+    if (reader_.u8() != control) return end(Outcome::not_ip, Anomaly::ppp_wrong_type);
+    if (reader_.empty()) return end(Outcome::truncated, Anomaly::ppp_pkt_too_small);
+    first = reader_.u8();
+  }
+  auto protocol = static_cast<std::uint16_t>(first);
+  if ((first & 1U) == 0) protocol = static_cast<std::uint16_t>(first << 8U | reader_.u8());
+  if (!reader_.ok()) return end(Outcome::truncated, Anomaly::ppp_pkt_too_small);
+  return ppp_payload(protocol);
+}
+
+Decoder::Next Decoder::ppp_payload(std::uint16_t protocol) noexcept {
+  switch (protocol) {
+    case 0x0021:
+      if (reader_.remaining() < 20) {
+        return end(Outcome::truncated, Anomaly::ppp_ip4_pkt_too_small);
       }
-      case LinkType::null_loopback:
-        return family();
-      case LinkType::ppp:
-        return ppp();
-      case LinkType::cisco_hdlc:
-        reader_.skip(2);
-        return reader_.be16();
-      case LinkType::raw_ip:
-        break;
-    }
-    if (reader_.empty()) return 0;
-    const auto version = std::to_integer<unsigned>(packet_.frame()[0]) >> 4U;
-    return version == 4 ? ether_ipv4 : version == 6 ? ether_ipv6 : 0;
-  }
-
-  std::uint16_t tags(std::uint16_t type) noexcept {
-    for (std::size_t i = 0; i < vlan_tags_max && is_vlan(type); ++i) {
-      const std::uint16_t id = reader_.be16() & 0x0fffU;
-      type = reader_.be16();
-      if (!reader_.ok()) return 0;
-      if (packet_.vlan_count < packet_.vlan.size()) packet_.vlan[packet_.vlan_count++] = id;
-    }
-    if (packet_.vlan_count != 0) ++counters_.vlan;
-    return type;
-  }
-
-  std::uint16_t ppp() noexcept {
-    constexpr std::uint16_t address_and_control = 0xff03;
-    std::uint16_t protocol = reader_.be16();
-    if (protocol == address_and_control) protocol = reader_.be16();
-    return protocol == 0x0021 ? ether_ipv4 : protocol == 0x0057 ? ether_ipv6 : 0;
-  }
-
-  // The writer's own address family, in the writer's byte order.
-  std::uint16_t family() noexcept {
-    std::uint32_t value = reader_.be32();
-    if (value > 0xffff) value = std::uint32_t{__builtin_bswap32(value)};
-    switch (value) {
-      case 2:
-        return ether_ipv4;
-      case 10:  // Linux
-      case 24:  // NetBSD, OpenBSD
-      case 28:  // FreeBSD
-      case 30:  // macOS
-        return ether_ipv6;
-      default:
-        return 0;
-    }
-  }
-
-  // A kernel super-frame beyond 64 kB has no room for its length in the header (0 then).
-  [[nodiscard]] bool is_oversized() const noexcept { return reader_.remaining() > 0xffff; }
-
-  Outcome ipv4() noexcept {
-    const std::size_t available = reader_.remaining();
-    if (available < 20) return Outcome::truncated;
-    const std::uint8_t version = reader_.u8();
-    reader_.skip(1);
-    std::size_t total = reader_.be16();
-    reader_.skip(2);
-    const std::uint16_t fragment = reader_.be16();
-    reader_.skip(1);
-    const auto proto = static_cast<IpProto>(reader_.u8());
-    const std::size_t header = (version & 0x0fU) * std::size_t{4};
-    if (version >> 4U != 4 || header < 20) return Outcome::malformed;
-    if (total == 0 && available > 0xffff) total = available;
-    if (total < header) return Outcome::malformed;
-    if (total > available) return Outcome::truncated;
-    if (verifies() && !checksum_ok(packet_.frame().subspan(packet_.network_offset, header))) {
-      return Outcome::checksum;
-    }
-    ++counters_.ipv4;
-    packet_.ip_version = 4;
-    packet_.fragment = (fragment & 0x3fffU) != 0;
-    reader_.seek(packet_.network_offset + header);
-    return transport(proto, total - header);
-  }
-
-  Outcome ipv6() noexcept {
-    if (reader_.remaining() < 40) return Outcome::truncated;
-    const bool oversized = is_oversized();
-    const std::uint8_t version = reader_.u8();
-    reader_.skip(3);
-    std::size_t length = reader_.be16();
-    std::uint8_t next = reader_.u8();
-    reader_.skip(33);
-    if (version >> 4U != 6) return Outcome::malformed;
-    if (length == 0 && oversized) length = reader_.remaining();
-    if (length > reader_.remaining()) return Outcome::truncated;
-    ++counters_.ipv6;
-    packet_.ip_version = 6;
-    return extensions(next, length);
-  }
-
-  Outcome extensions(std::uint8_t next, std::size_t length) noexcept {
-    for (std::size_t i = 0; i <= ipv6_extensions_max; ++i) {
-      std::size_t bytes = 0;
-      switch (next) {
-        case 0:    // hop by hop
-        case 43:   // routing
-        case 60:   // destination
-        case 135:  // mobility
-        case 139:  // HIP
-        case 140:  // shim6
-        case 51:   // authentication: counts in other units
-        case 44:   // fragment
-          break;
-        default:
-          return transport(static_cast<IpProto>(next), length);
+      return ether_ipv4;
+    case 0x0057:
+      if (reader_.remaining() < 40) {
+        return end(Outcome::truncated, Anomaly::ppp_ip6_pkt_too_small);
       }
-      if (length < 8) return Outcome::malformed;
-      const std::uint8_t header = next;
-      next = reader_.u8();
-      const std::uint8_t units = reader_.u8();
-      bytes = header == 44   ? 8U
-              : header == 51 ? (units + std::size_t{2}) * 4
-                             : (units + std::size_t{1}) * 8;
-      if (bytes > length || bytes < 8) return Outcome::malformed;
-      if (header == 44) {
-        // An atomic fragment (RFC 6946) is a whole datagram.
-        packet_.fragment = packet_.fragment || (reader_.be16() & 0xfff9U) != 0;
-        reader_.skip(4);
-        if (packet_.fragment) return transport(static_cast<IpProto>(next), length - bytes);
-      } else {
-        reader_.skip(bytes - 2);
+      return ether_ipv6;
+    case 0x002f: {  // Van Jacobson, uncompressed (RFC 1144)
+      if (reader_.remaining() < 20) {
+        return end(Outcome::truncated, Anomaly::ppp_vju_pkt_too_small);
       }
-      length -= bytes;
+      const bool is_ipv4 =
+          std::to_integer<unsigned>(packet_.frame()[reader_.position()]) >> 4U == 4;
+      return is_ipv4 ? Next(ether_ipv4) : end(Outcome::not_ip);
     }
-    return Outcome::malformed;
+    case 0x0023:  // OSI
+    case 0x0025:  // XNS
+    case 0x0027:  // DECnet
+    case 0x0029:  // AppleTalk
+    case 0x002b:  // IPX
+    case 0x002d:  // Van Jacobson, compressed
+    case 0x0031:  // bridging
+    case 0x0035:  // Banyan
+    case 0x003f:  // NetBIOS
+      return end(Outcome::not_ip, Anomaly::ppp_unsup_proto);
+    default:
+      break;
   }
+  // Link and network control protocols (RFC 1661 2): nothing is wrong with them.
+  if (protocol >= 0x8000) return end(Outcome::not_ip);
+  return end(Outcome::not_ip, Anomaly::ppp_wrong_type);
+}
 
-  // `length`: bytes of the IP payload that are left, all within the frame.
-  Outcome transport(IpProto proto, std::size_t length) noexcept {
-    packet_.proto = proto;
-    packet_.payload_offset = here();
-    packet_.payload_length = static_cast<std::uint32_t>(length);
-    if (packet_.fragment) {
-      ++counters_.fragments;
-      return Outcome::ok;
-    }
-    switch (proto) {
-      case IpProto::tcp:
-        ++counters_.tcp;
-        return tcp(length);
-      case IpProto::udp:
-        ++counters_.udp;
-        return udp(length);
-      case IpProto::icmp:
-      case IpProto::icmpv6:
-        if ((proto == IpProto::icmp) != (packet_.ip_version == 4)) break;
-        ++counters_.icmp;
-        if (length < icmp_header_bytes) return Outcome::truncated;
-        return finish(icmp_header_bytes, length);
-      default:
-        break;
-    }
-    ++counters_.other;
-    return Outcome::ok;
+// The writer's own address family, in the writer's byte order.
+Decoder::Next Decoder::loopback() noexcept {
+  if (reader_.remaining() < 4) return end(Outcome::truncated, Anomaly::ltnull_pkt_too_small);
+  std::uint32_t value = reader_.be32();
+  if (value > 0xffff) value = std::uint32_t{__builtin_bswap32(value)};
+  switch (value) {
+    case 2:
+      return ether_ipv4;
+    case 10:  // Linux
+    case 24:  // NetBSD, OpenBSD
+    case 28:  // FreeBSD
+    case 30:  // macOS
+      return ether_ipv6;
+    default:
+      return end(Outcome::not_ip, Anomaly::ltnull_unsupported_type);
   }
+}
 
-  Outcome tcp(std::size_t length) noexcept {
-    if (length < 20) return Outcome::truncated;
-    reader_.skip(12);
-    const std::size_t header = (reader_.u8() >> 4U) * std::size_t{4};
-    packet_.tcp_flags = reader_.u8();
-    if (header < 20) return Outcome::malformed;
-    if (header > length) return Outcome::truncated;
-    return finish(header, length);
+Decoder::Next Decoder::cooked() noexcept {
+  if (reader_.remaining() < 16) return end(Outcome::truncated, Anomaly::sll_pkt_too_small);
+  reader_.skip(14);
+  unknown_ = Anomaly::count;
+  return reader_.be16();
+}
+
+Decoder::Next Decoder::cooked2() noexcept {
+  if (reader_.remaining() < 20) return end(Outcome::truncated, Anomaly::sll2_pkt_too_small);
+  const std::uint16_t type = reader_.be16();
+  reader_.skip(18);
+  unknown_ = Anomaly::count;
+  return type;
+}
+
+Decoder::Next Decoder::hdlc() noexcept {
+  if (reader_.remaining() < 4) return end(Outcome::truncated, Anomaly::chdlc_pkt_too_small);
+  reader_.skip(2);
+  unknown_ = Anomaly::count;
+  return reader_.be16();
+}
+
+Decoder::Next Decoder::raw() noexcept {
+  if (reader_.empty()) return end(Outcome::truncated, Anomaly::ipv4_pkt_too_small);
+  switch (std::to_integer<unsigned>(packet_.frame()[0]) >> 4U) {
+    case 4:
+      return ether_ipv4;
+    case 6:
+      return ether_ipv6;
+    default:
+      return end(Outcome::not_ip, Anomaly::ipraw_invalid_ip_version);
   }
+}
 
-  Outcome udp(std::size_t length) noexcept {
-    if (length < udp_header_bytes) return Outcome::truncated;
-    reader_.skip(4);
-    std::size_t stated = reader_.be16();
-    if (stated == 0 && length > 0xffff) stated = length;
-    if (stated < udp_header_bytes) return Outcome::malformed;
-    if (stated > length) return Outcome::truncated;
-    const bool unused = reader_.be16() == 0 && packet_.ip_version == 4;  // RFC 768: no checksum
-    return finish(udp_header_bytes, stated, !unused);
-  }
-
-  // The transport header is whole; `length` counts it and its payload.
-  Outcome finish(std::size_t header, std::size_t length, bool has_checksum = true) noexcept {
-    const std::size_t begin = packet_.payload_offset;
-    if (verifies() && has_checksum) {
-      const Bytes segment = packet_.frame().subspan(begin, length);
-      if (!transport_checksum_ok(packet_, segment)) return Outcome::checksum;
-    }
-    packet_.transport_offset = static_cast<std::uint16_t>(begin);
-    packet_.payload_offset = static_cast<std::uint16_t>(begin + header);
-    packet_.payload_length = static_cast<std::uint32_t>(length - header);
-    return Outcome::ok;
-  }
-
-  [[nodiscard]] bool verifies() const noexcept {
-    return options_.checksums == ChecksumMode::verify && !packet_.checksum_trusted;
-  }
-
-  PacketMeta& packet_;
-  const DecodeOptions& options_;
-  DecodeCounters& counters_;
-  ByteReader reader_;
-};
+namespace {
 
 void refuse(PacketMeta& packet, DropReason reason) noexcept {
-  packet.verdict = std::max(packet.verdict, Verdict::drop);
-  packet.reason = reason;
+  packet.refuse(Verdict::drop, reason);
   packet.payload_length = 0;
   packet.transport_offset = 0;
+}
+
+void decode_one(PacketMeta& packet, const DecodeOptions& options,
+                DecodeCounters& counters) noexcept {
+  ++counters.packets;
+  counters.bytes += packet.length;
+  switch (Decoder(packet, options, counters).run()) {
+    case DecodeOutcome::ok:
+      break;
+    case DecodeOutcome::not_ip:
+      ++counters.not_ip;
+      break;
+    case DecodeOutcome::truncated:
+      ++counters.truncated;
+      refuse(packet, DropReason::decode_truncated);
+      break;
+    case DecodeOutcome::malformed:
+      ++counters.malformed;
+      refuse(packet, DropReason::decode_malformed);
+      break;
+    case DecodeOutcome::checksum:
+      ++counters.checksum;
+      refuse(packet, DropReason::checksum);
+      break;
+  }
 }
 
 }  // namespace
 
 void decode(PacketBatch& batch, const DecodeOptions& options, DecodeCounters& counters) noexcept {
-  for (PacketMeta& packet : batch.packets()) {
-    ++counters.packets;
-    counters.bytes += packet.length;
-    switch (Decoder(packet, options, counters).run()) {
-      case Outcome::ok:
-        break;
-      case Outcome::not_ip:
-        ++counters.not_ip;
-        break;
-      case Outcome::truncated:
-        ++counters.truncated;
-        refuse(packet, DropReason::decode_truncated);
-        break;
-      case Outcome::malformed:
-        ++counters.malformed;
-        refuse(packet, DropReason::decode_malformed);
-        break;
-      case Outcome::checksum:
-        ++counters.checksum;
-        refuse(packet, DropReason::checksum);
-        break;
-    }
-  }
+  for (PacketMeta& packet : batch.packets()) decode_one(packet, options, counters);
+}
+
+void decode(PacketMeta& packet, const DecodeOptions& options, DecodeCounters& counters) noexcept {
+  decode_one(packet, options, counters);
 }
 
 TcpHeader tcp_header(const PacketMeta& packet) noexcept {

@@ -97,7 +97,7 @@ TEST_CASE("every link type finds the same packet") {
   CHECK(as_text(one.meta.payload()) == "GET /");
 }
 
-TEST_CASE("VLAN tags: two are recorded, more are walked over") {
+TEST_CASE("VLAN tags: three are recorded, a fourth is an anomaly") {
   const One single(packet().ethernet().vlan(5).ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload("x"));
   CHECK(single.meta.vlan_count == 1);
   CHECK(single.meta.vlan[0] == 5);
@@ -109,7 +109,7 @@ TEST_CASE("VLAN tags: two are recorded, more are walked over") {
                      .udp(1, 2)
                      .payload("x"));
   CHECK(both.meta.vlan_count == 2);
-  CHECK(both.meta.vlan == std::array<std::uint16_t, 2>{7, 5});
+  CHECK(both.meta.vlan == std::array<std::uint16_t, 3>{7, 5, 0});
   const One three(packet()
                       .ethernet()
                       .vlan(7, 0x9100)
@@ -118,8 +118,14 @@ TEST_CASE("VLAN tags: two are recorded, more are walked over") {
                       .ipv4("10.0.0.1", "10.0.0.2")
                       .udp(1, 2)
                       .payload("x"));
-  CHECK(three.meta.vlan_count == 2);
+  CHECK(three.meta.vlan_count == 3);
+  CHECK(three.meta.vlan == std::array<std::uint16_t, 3>{7, 6, 5});
   CHECK(as_text(three.meta.payload()) == "x");
+  auto tagged = packet().ethernet();
+  for (std::uint16_t id = 1; id <= 4; ++id) tagged.vlan(id);
+  const One four(tagged.ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload("x"));
+  CHECK(four.meta.dropped());
+  CHECK(four.meta.has(Anomaly::vlan_too_many_layers));
 }
 
 TEST_CASE("IPv6 with extension headers") {

@@ -13,6 +13,7 @@
 #include "base/byte_reader.hpp"
 #include "base/clock.hpp"
 #include "base/ip.hpp"
+#include "sensor/packet/anomaly.hpp"
 
 namespace menshen::sensor {
 
@@ -29,6 +30,9 @@ enum class LinkType : std::uint8_t {
   null_loopback,
   ppp,  // RFC 1661, with or without address and control octets
   cisco_hdlc,
+  // Inside a tunnel only:
+  vlan,  // begins at a tag, behind its EtherType
+  mpls,  // begins at a label
 };
 
 enum class Direction : std::uint8_t { to_server, to_client };
@@ -51,6 +55,9 @@ enum class DropReason : std::uint8_t {
   stream_overlap,    // a segment repeats bytes with other content (inline: first content wins)
   stream_invalid,    // TCP outside the window, after the connection's end, or in a hole given up
   proto_limit,       // a parser's limit was reached: exception policy
+  fragment_memory,   // defragmentation reached a limit: exception policy
+  fragment_overlap,  // fragments repeat bytes with other content
+  tunnel_depth,      // packets in packets, deeper than inspected: exception policy
   flow_dropped,      // an earlier packet of the flow was dropped by a rule
   rule,              // a drop rule matched
   rule_reject,       // a reject rule matched
@@ -69,12 +76,18 @@ enum TcpFlag : std::uint8_t {
   tcp_cwr = 128
 };
 
+// Anomalies kept of one packet; further ones are not noted.
+inline constexpr std::size_t packet_anomalies_max = 32;
+// VLAN tags kept of one packet, outermost first (Suricata keeps as many).
+inline constexpr std::size_t vlan_tags_max = 3;
+
 struct PacketMeta {
   const std::byte* data = nullptr;  // the frame, from its link header
   Flow* flow = nullptr;             // after the flow stage; not owned
   WallTime time = 0;
-  std::uint32_t length = 0;  // bytes at `data`
-  std::uint32_t id = 0;      // capture's own: packet number (file) or NFQUEUE packet id
+  Anomaly* anomaly_places = nullptr;  // packet_anomalies_max of them, the batch's; see note()
+  std::uint32_t length = 0;           // bytes at `data`
+  std::uint32_t id = 0;               // capture's own: packet number (file) or NFQUEUE packet id
   std::uint32_t payload_length =
       0;  // after the transport header, by the IP length (no link padding)
   std::uint16_t network_offset = 0;  // of the IP header
@@ -83,22 +96,48 @@ struct PacketMeta {
   std::uint16_t payload_offset = 0;
   std::uint16_t attachment =
       0;  // index of where it entered (interface, VLAN ...), given by the capture
-  std::array<std::uint16_t, 2> vlan{};  // outer, inner id; valid up to vlan_count
-  std::uint16_t mtu = 0;
-  std::uint8_t vlan_count = 0;
-  LinkType link = LinkType::ethernet;
-  IpProto proto{};  // of the transport header
+  std::array<std::uint16_t, vlan_tags_max> vlan{};  // ids, outermost first; valid up to vlan_count
+  IpProto proto{};                                  // of the transport header
   std::uint8_t tcp_flags = 0;
-  Direction direction = Direction::to_server;  // after the flow stage
-  Verdict verdict = Verdict::accept;
-  DropReason reason = DropReason::none;
-  bool checksum_trusted = false;  // hardware or GSO: the checksum is not filled in, do not verify
-  std::uint8_t ip_version = 0;    // 4, 6; 0: no IP
-  bool fragment = false;          // part of a datagram (not its whole)
+  std::uint8_t anomaly_count = 0;
+  LinkType link : 4 = LinkType::ethernet;
+  std::uint8_t vlan_count : 3 = 0;
+  bool fragment : 1 = false;        // part of a datagram (not its whole)
+  std::uint8_t ip_version : 3 = 0;  // 4, 6; 0: no IP
+  Verdict verdict : 2 = Verdict::accept;
+  Direction direction : 1 = Direction::to_server;  // after the flow stage
+  bool checksum_trusted : 1 =
+      false;                // hardware or GSO: the checksum is not filled in, do not verify
+  bool tunnel : 1 = false;  // carries a packet of its own (tunnel.hpp)
+  DropReason reason : 6 = DropReason::none;
+  bool derived : 1 = false;  // out of another packet: a tunnel's content, a datagram put together
+  bool reassembled : 1 = false;  // a datagram put together
 
   [[nodiscard]] Bytes frame() const noexcept { return {data, length}; }
   [[nodiscard]] Bytes payload() const noexcept { return {data + payload_offset, payload_length}; }
   [[nodiscard]] bool dropped() const noexcept { return verdict != Verdict::accept; }
+  // A later stage may only raise the verdict; the reason is the last one's.
+  void refuse(Verdict wanted, DropReason why) noexcept {
+    if (verdict < wanted) verdict = wanted;
+    reason = why;
+  }
+  // Each anomaly is noted once. Nowhere to note (a record that stands for a flow's end): nothing.
+  void note(Anomaly anomaly) noexcept {
+    if (anomaly_places == nullptr || anomaly_count == packet_anomalies_max) return;
+    for (std::size_t i = 0; i < anomaly_count; ++i) {
+      if (anomaly_places[i] == anomaly) return;
+    }
+    anomaly_places[anomaly_count++] = anomaly;
+  }
+  [[nodiscard]] std::span<const Anomaly> anomalies() const noexcept {
+    return {anomaly_places, anomaly_count};
+  }
+  [[nodiscard]] bool has(Anomaly anomaly) const noexcept {
+    for (const Anomaly noted : anomalies()) {
+      if (noted == anomaly) return true;
+    }
+    return false;
+  }
 };
 static_assert(sizeof(PacketMeta) == 64);
 
@@ -111,13 +150,17 @@ class PacketBatch {
   }
   [[nodiscard]] bool full() const noexcept { return count_ == batch_packets_max; }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] PacketMeta& push() noexcept {
-    return packets_[count_++] = PacketMeta{};
-  }  // not when full()
+  [[nodiscard]] PacketMeta& push() noexcept {  // not when full()
+    PacketMeta& packet = packets_[count_] = PacketMeta{};
+    packet.anomaly_places = anomalies_[count_++].data();
+    return packet;
+  }
   void clear() noexcept { count_ = 0; }
 
  private:
   std::array<PacketMeta, batch_packets_max> packets_;
+  // Written only where a packet has an anomaly, so most of it is never touched.
+  std::array<std::array<Anomaly, packet_anomalies_max>, batch_packets_max> anomalies_;
   std::size_t count_ = 0;
 };
 

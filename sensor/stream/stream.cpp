@@ -62,8 +62,7 @@ struct StreamWork {
   [[nodiscard]] bool is_inline() const noexcept { return options.mode == SensorMode::inline_; }
 
   void refuse(DropReason reason) const noexcept {
-    packet.verdict = std::max(packet.verdict, Verdict::drop);
-    packet.reason = reason;
+    packet.refuse(Verdict::drop, reason);
   }
 
   void run() {
@@ -166,8 +165,14 @@ struct StreamWork {
     }
     slot.reset = true;
     flow.state = FlowState::closed;
-    close(d, &packet);
-    close(reverse(d), &packet);
+    for (const Direction side : {d, reverse(d)}) {
+      // What waits behind a hole will wait for ever: it is looked at now.
+      while (!slot.half(side).pending.empty() && !slot.half(side).closed) {
+        give_up_hole(side);
+        drain(side);
+      }
+      close(side, &packet);
+    }
     forget();
   }
 
