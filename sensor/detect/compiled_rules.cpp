@@ -123,17 +123,19 @@ class Compiler {
     }
     for (std::size_t d = 0; d < directions; ++d) {
       add_job(stream_[d], compiled_.stream[d].patterns);
-      for (auto& [key, patterns] : transaction_[d]) {
-        add_job(patterns, transaction_databases_.emplace_back());
+      for (auto& [key, group] : transaction_[d]) {
+        add_job(group.patterns, transaction_databases_.emplace_back());
       }
     }
     MENSHEN_CHECK(compile_all());
     auto database = transaction_databases_.begin();
     for (std::size_t d = 0; d < directions; ++d) {
-      for (auto& [key, patterns] : transaction_[d]) {
-        const auto proto = static_cast<std::size_t>(buffer_info(key.buffer).proto);
-        compiled_.transaction[proto][d].buffers.push_back(
-            {key.buffer, key.transforms, *std::move(*database++)});
+      for (auto& [key, group] : transaction_[d]) {
+        const auto patterns = std::make_shared<const MultiPattern>(*std::move(*database++));
+        for (std::size_t proto = 0; proto < app_protos; ++proto) {
+          if (!group.protos.contains(static_cast<AppProto>(proto))) continue;
+          compiled_.transaction[proto][d].buffers.push_back({key.buffer, key.transforms, patterns});
+        }
       }
     }
     if (cache_ != nullptr) cache_->trim();
@@ -145,15 +147,14 @@ class Compiler {
     Buffer buffer;
     std::vector<Transform> transforms;
     bool operator<(const GroupKey& other) const {
-      if (buffer != other.buffer) return buffer < other.buffer;
-      return std::lexicographical_compare(
-          transforms.begin(), transforms.end(), other.transforms.begin(), other.transforms.end(),
-          [](const Transform& a, const Transform& b) {
-            return std::tie(a.kind, a.argument) < std::tie(b.kind, b.argument);
-          });
+      return std::tie(buffer, transforms) < std::tie(other.buffer, other.transforms);
     }
   };
   using Patterns = std::vector<Pattern>;
+  struct BufferPatterns {
+    Patterns patterns;
+    AppProtoSet protos;  // of its rules
+  };
 
   void place(RuleIndex index) {
     const Rule& rule = compiled_.rules[index];
@@ -223,7 +224,6 @@ class Compiler {
 
   void place_transaction(RuleIndex index) {
     const Rule& rule = compiled_.rules[index];
-    const auto proto = static_cast<std::size_t>(rule.proto.app);
     bool placed = false;
     for (const Direction direction : {Direction::to_server, Direction::to_client}) {
       if (!goes(rule, direction)) continue;
@@ -232,18 +232,23 @@ class Compiler {
       const auto pattern = choose_fast_pattern(rule, direction);
       if (pattern) {
         const TestList& list = rule.lists[pattern->list];
-        transaction_[d][{list.buffer.in(direction), list.transforms}].push_back(
-            to_pattern(content_at(rule, *pattern), index));
+        BufferPatterns& group = transaction_[d][{list.buffer.in(direction), list.transforms}];
+        group.patterns.push_back(to_pattern(content_at(rule, *pattern), index));
+        group.protos |= rule.proto.apps;
         placed = true;
       } else if (!rule.transactional) {
-        add_always(compiled_.transaction[proto][d].always, rule, index);
-        ++compiled_.summary.always_checked;
+        always_in_transactions(rule, index, d);
       }
     }
-    if (rule.transactional && !placed) {
-      add_always(compiled_.transaction[proto][0].always, rule, index);
-      ++compiled_.summary.always_checked;
+    if (rule.transactional && !placed) always_in_transactions(rule, index, 0);
+  }
+
+  void always_in_transactions(const Rule& rule, RuleIndex index, std::size_t d) {
+    for (std::size_t proto = 0; proto < app_protos; ++proto) {
+      if (!rule.proto.apps.contains(static_cast<AppProto>(proto))) continue;
+      add_always(compiled_.transaction[proto][d].always, rule, index);
     }
+    ++compiled_.summary.always_checked;
   }
 
   void add_job(const Patterns& patterns, std::optional<MultiPattern>& database) {
@@ -287,7 +292,7 @@ class Compiler {
   std::size_t threads_;
   std::array<ByDirection<Patterns>, transports> packet_;
   ByDirection<Patterns> stream_;
-  ByDirection<std::map<GroupKey, Patterns>> transaction_;
+  ByDirection<std::map<GroupKey, BufferPatterns>> transaction_;
   std::deque<std::optional<MultiPattern>> transaction_databases_;  // in the order of transaction_
   std::vector<Job> jobs_;
 };
@@ -316,7 +321,7 @@ std::vector<const MultiPattern*> CompiledRules::databases() const {
   for (const PayloadGroup& group : stream) add(group);
   for (const auto& by_direction : transaction) {
     for (const TransactionGroup& group : by_direction) {
-      for (const BufferGroup& buffer : group.buffers) all.push_back(&buffer.patterns);
+      for (const BufferGroup& buffer : group.buffers) all.push_back(buffer.patterns.get());
     }
   }
   return all;

@@ -35,7 +35,7 @@ struct PayloadGroup {
 struct BufferGroup {
   Buffer buffer = Buffer::count;
   std::vector<Transform> transforms;
-  MultiPattern patterns;
+  std::shared_ptr<const MultiPattern> patterns;  // the same for each protocol that has the buffer
 };
 
 struct TransactionGroup {

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "sensor/detect/transform.hpp"
-
 namespace menshen::sensor {
 namespace {
 
@@ -335,8 +333,7 @@ class Matcher {
     auto input = buffer_.bytes.subspan(static_cast<std::size_t>(place));
     if (decode.bytes != 0) input = input.first(std::min<std::size_t>(decode.bytes, input.size()));
     std::string decoded;
-    decode_base64(input, 65'535, decoded);
-    if (decoded.empty()) return false;
+    if (!decode_base64(input, Base64Mode::rfc4648, 65'535, decoded)) return false;
     return Matcher({as_bytes(decoded), 0}, scratch_).run(decode.tests);
   }
 

@@ -11,6 +11,7 @@
 
 #include "base/byte_reader.hpp"
 #include "sensor/detect/rule.hpp"
+#include "sensor/detect/transform.hpp"
 
 namespace menshen::sensor {
 
@@ -19,8 +20,7 @@ inline constexpr std::uint32_t inspection_steps_max = 3000;
 // What a worker needs to evaluate; reused, never shared.
 struct MatchScratch {
   RegexScratch regex;
-  std::string decoded;  // base64
-  std::string transformed;
+  TransformScratch transforms;
   std::array<std::uint64_t, rule_variables_max> variables{};
   std::uint64_t limit_hits = 0;  // lists given up at inspection_steps_max: taken as "no match"
 };

@@ -138,8 +138,11 @@ TEST_CASE("an expression that backtracks without end is cut off and counted") {
 
 TEST_CASE("transforms") {
   const auto apply = [](TransformKind kind, std::string_view text, std::string argument = {}) {
-    std::string storage;
-    const std::vector<Transform> one{{kind, std::move(argument)}};
+    TransformScratch storage;
+    Transform transform;
+    transform.kind = kind;
+    transform.argument = std::move(argument);
+    const std::vector<Transform> one{transform};
     return std::string(as_text(apply_transforms(as_bytes(text), one, storage)));
   };
   CHECK(apply(TransformKind::dotprefix, "a.b") == ".a.b");

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MatchScratch scratch;
   for (const Rule& rule : rules->compiled().rules) {
     for (const TestList& list : rule.lists) {
-      const Bytes view = apply_transforms(bytes, list.transforms, scratch.transformed);
+      const Bytes view = apply_transforms(bytes, list.transforms, scratch.transforms);
       static_cast<void>(match_tests(list.tests, {view, 0}, scratch));
       static_cast<void>(match_tests(list.tests, {view, 7}, scratch));
     }

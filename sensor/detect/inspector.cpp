@@ -9,7 +9,7 @@ namespace {
 constexpr std::size_t excerpt_max = 4096;
 
 bool wants_protocol(const Rule& rule) {
-  return rule.proto.app != AppProto::unknown ||
+  return !rule.proto.apps.empty() ||
          std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
            return std::holds_alternative<AppProtoTest>(test);
          });
@@ -26,7 +26,8 @@ bool asks_by_keyword(const Rule& rule) {
 Inspector::Impl::Impl(const InspectorOptions& options, std::shared_ptr<const RuleSet> rules)
     : options_(options),
       rates_(options.host_entries_max, options.seed),
-      host_bits_(options.host_entries_max, options.seed) {
+      host_bits_(options.host_entries_max, options.seed),
+      host_tags_(options.host_entries_max, options.seed) {
   swap_rules(std::move(rules));
 }
 
@@ -74,8 +75,9 @@ PacketView Inspector::Impl::view_of(const Flow& flow, Direction direction,
 
 // Everything but the buffers, cheapest first.
 bool Inspector::Impl::applies(const Rule& rule, const PacketView& view, Flow* flow) {
-  if (rule.proto.app != AppProto::unknown && (flow == nullptr || flow->app != rule.proto.app))
-    return false;
+  // A transaction's rules are those of its protocol, which a later part of the flow may change.
+  const bool asks_flow = !rule.proto.apps.empty() && rule.kind != RuleKind::transaction;
+  if (asks_flow && (flow == nullptr || !rule.proto.apps.contains(flow->app))) return false;
   if (!match_flow(rule.flow, view) || !match_tuple(rule, view)) return false;
   for (const HeaderTest& test : rule.header) {
     if (!match_header(test, view)) return false;
@@ -90,7 +92,7 @@ bool Inspector::Impl::match_lists(const Rule& rule, const Subject& subject) {
       buffer = {header_bytes(list.buffer.kind, *subject.packet), 0};
       if (buffer.bytes.empty()) return false;
     }
-    buffer.bytes = apply_transforms(buffer.bytes, list.transforms, scratch_.transformed);
+    buffer.bytes = apply_transforms(buffer.bytes, list.transforms, scratch_.transforms);
     if (!match_tests(list.tests, buffer, scratch_)) return false;
   }
   return true;
@@ -187,8 +189,9 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
   const FiveTuple tuple = tuple_of(packet);
   group.always.append(tuple.sport, tuple.dport, candidates_);
-  // Bytes that no stream carries: a connection whose beginning was not seen.
-  const bool carried = packet.flow != nullptr && !packet.flow->midstream;
+  // Bytes that no stream carries: of a connection whose beginning was not seen, or beside its SYN.
+  const bool begins = (packet.tcp_flags & tcp_syn) != 0;
+  const bool carried = packet.flow != nullptr && !packet.flow->midstream && !begins;
   if (packet.proto == IpProto::tcp && packet.payload_length != 0 && !carried) {
     const PayloadGroup& stream = compiled_->stream[d];
     if (stream.patterns) stream.patterns->scan(packet.payload(), 0, patterns_, candidates_);
@@ -240,7 +243,7 @@ void Inspector::Impl::inspect_anomalies(PacketMeta& packet) {
 const InspectorCounters& Inspector::Impl::counters() noexcept {
   counters_.inspection_limit = scratch_.limit_hits;
   counters_.regex_limit = scratch_.regex.limit_hits;
-  counters_.table_evictions = rates_.evictions() + host_bits_.evictions();
+  counters_.table_evictions = rates_.evictions() + host_bits_.evictions() + host_tags_.evictions();
   return counters_;
 }
 
@@ -272,6 +275,11 @@ void Inspector::on_transaction(Flow& flow, Transaction& transaction, Direction d
   impl_->on_transaction(flow, transaction, direction, packet, progress);
 }
 const std::vector<Finding>& Inspector::decide(PacketMeta& packet) { return impl_->decide(packet); }
+bool Inspector::tagged() const noexcept { return impl_->tagged(); }
+bool Inspector::quiet(const Transaction& transaction) noexcept {
+  return transaction.detect != nullptr &&
+         static_cast<const TransactionState&>(*transaction.detect).quiet;
+}
 const InspectorCounters& Inspector::counters() const noexcept { return impl_->counters(); }
 
 }  // namespace menshen::sensor

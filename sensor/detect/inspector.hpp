@@ -91,6 +91,10 @@ class Inspector {
   void inspect_anomalies(PacketMeta& packet);
   // What was found for this packet: valid until the next begin().
   const std::vector<Finding>& decide(PacketMeta& packet);
+  // An earlier match wants the packet of the last decide() on record (tag).
+  [[nodiscard]] bool tagged() const noexcept;
+  // A rule said not to log this transaction (config).
+  [[nodiscard]] static bool quiet(const Transaction& transaction) noexcept;
 
   [[nodiscard]] const InspectorCounters& counters() const noexcept;
 

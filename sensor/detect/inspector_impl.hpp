@@ -25,11 +25,20 @@ struct StreamMemory {
   std::vector<Mark> fired;    // matched up to `place`: never again on the same bytes
 };
 
+// What is still to be recorded of a flow or host.
+struct TagState {
+  Tag tag;
+  WallTime since = 0;
+  std::uint64_t used = 0;
+};
+inline constexpr std::size_t flow_tags_max = 8;
+
 struct FlowMemory final : FlowSlot {
   std::uint64_t generation = 0;  // of the rule set that indices belong to
   std::vector<std::uint64_t> bits;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ints;
   std::vector<std::pair<std::uint64_t, RateState>> rates;
+  std::vector<TagState> tags;
   ByDirection<StreamMemory> stream;
   ByDirection<bool> addresses_seen{};
   ByDirection<bool> protocol_seen{};
@@ -51,6 +60,7 @@ struct TransactionState final : FlowSlot {
     std::vector<RuleIndex> finished;  // fired, or cannot any more; sorted
   };
   std::uint64_t generation = 0;
+  bool quiet = false;
   ByDirection<Side> sides;
 };
 
@@ -81,6 +91,7 @@ class Inspector::Impl {
   void on_transaction(Flow& flow, Transaction& transaction, Direction direction, PacketMeta& packet,
                       Progress progress);
   const std::vector<Finding>& decide(PacketMeta& packet);
+  [[nodiscard]] bool tagged() const noexcept { return tagged_; }
 
   [[nodiscard]] const InspectorCounters& counters() noexcept;
 
@@ -110,6 +121,8 @@ class Inspector::Impl {
   void change_state(const Rule& rule, const PacketView& view, Flow* flow);
   [[nodiscard]] RateAnswer rate(const Rule& rule, const Threshold& threshold, const Match& match,
                                 Flow* flow);
+  [[nodiscard]] bool count_tags(const PacketMeta& packet);
+  void add_tags(const Rule& rule, const Match& match, const PacketMeta& packet);
   void act(const Rule& rule, const Match& match, PacketMeta& packet, Finding* finding);
 
   // inspector_stream.cpp
@@ -119,12 +132,14 @@ class Inspector::Impl {
   enum class Answer : std::uint8_t { yes, no, wait };
   void preselect(const TransactionGroup& group, TransactionState::Side& side,
                  const Transaction& transaction, bool over);
-  void add_candidates(TransactionState::Side& side, const PacketView& view);
+  void add_candidates(TransactionState::Side& side, const PacketView& view, AppProto proto);
   [[nodiscard]] Answer check_candidate(TransactionState::Candidate& candidate,
                                        const Transaction& transaction, const PacketView& view,
                                        Flow& flow, Progress progress);
   [[nodiscard]] Answer check_list(const TestList& list, Direction direction,
                                   const Transaction& transaction, Progress progress);
+  [[nodiscard]] static Answer check_ask(const TransactionTest& test, Direction direction,
+                                        const Transaction& transaction, Progress progress);
   [[nodiscard]] Answer check_other_list(const TestList& list, const PacketView& view, Flow& flow);
 
   InspectorOptions options_;
@@ -135,6 +150,8 @@ class Inspector::Impl {
   MatchScratch scratch_;
   BoundedTable<RateState> rates_;
   BoundedTable<WallTime> host_bits_;  // until when
+  BoundedTable<TagState> host_tags_;
+  bool tagged_ = false;
   InspectorCounters counters_;
 
   std::vector<std::uint32_t> stamps_;  // by rule: the last selection it was in

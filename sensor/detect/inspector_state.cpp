@@ -180,8 +180,55 @@ void Inspector::Impl::act(const Rule& rule, const Match& match, PacketMeta& pack
   if (finding != nullptr) finding->blocked = true;
 }
 
+bool Inspector::Impl::count_tags(const PacketMeta& packet) {
+  const auto goes_on = [&packet](TagState& state) {
+    const Tag& tag = state.tag;
+    if (tag.unit == Tag::Unit::seconds) {
+      return packet.time - state.since < static_cast<WallTime>(tag.count) * second_ns;
+    }
+    if (state.used >= tag.count) return false;
+    state.used += tag.unit == Tag::Unit::bytes ? packet.length : 1;
+    return true;
+  };
+  bool wanted = false;
+  if (packet.flow != nullptr && packet.flow->detect != nullptr) {
+    auto& tags = static_cast<FlowMemory&>(*packet.flow->detect).tags;
+    std::erase_if(tags, [&](TagState& state) {
+      const bool on = goes_on(state);
+      wanted = wanted || on;
+      return !on;
+    });
+  }
+  if (host_tags_.size() == 0 || packet.ip_version == 0) return wanted;
+  const FiveTuple tuple = tuple_of(packet);
+  for (const IpAddr& host : {tuple.src, tuple.dst}) {
+    HostKey key;
+    key.first = host;
+    key.attachment = tuple.attachment;
+    if (TagState* state = host_tags_.find(key); state != nullptr) wanted |= goes_on(*state);
+  }
+  return wanted;
+}
+
+void Inspector::Impl::add_tags(const Rule& rule, const Match& match, const PacketMeta& packet) {
+  for (const Tag& tag : rule.tags) {
+    const TagState state{tag, packet.time, 0};
+    if (tag.scope == Tag::Scope::session) {
+      if (packet.flow == nullptr) continue;
+      auto& tags = state_of(*packet.flow).tags;
+      if (tags.size() < flow_tags_max) tags.push_back(state);
+      continue;
+    }
+    HostKey key;
+    key.first = tag.scope == Tag::Scope::source ? match.tuple.src : match.tuple.dst;
+    key.attachment = match.tuple.attachment;
+    host_tags_.make(key) = state;
+  }
+}
+
 const std::vector<Finding>& Inspector::Impl::decide(PacketMeta& packet) {
   findings_time_ = packet.time;
+  tagged_ = count_tags(packet);
   std::stable_sort(matches_.begin(), matches_.end(),
                    [](const Match& a, const Match& b) { return a.rule < b.rule; });
   for (Match& match : matches_) {
@@ -210,6 +257,7 @@ const std::vector<Finding>& Inspector::Impl::decide(PacketMeta& packet) {
       findings_.push_back(std::move(finding));
       if (packet.flow != nullptr) packet.flow->alerted = true;
     }
+    if (!matched.tags.empty()) add_tags(matched, match, packet);
     if (matched.bypass && packet.flow != nullptr && packet.flow->action == FlowAction::none) {
       packet.flow->action = FlowAction::pass;
     }

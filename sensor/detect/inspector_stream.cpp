@@ -79,7 +79,7 @@ void Inspector::Impl::check_stream_rule(RuleIndex index, StreamMemory& stream,
     window.remove_prefix(static_cast<std::size_t>(fired->place - start));
     from = fired->place;
   }
-  const bool undecided = candidate.proto.app != AppProto::unknown && flow.app == AppProto::unknown;
+  const bool undecided = !candidate.proto.apps.empty() && flow.app == AppProto::unknown;
   // What the flow's state forbids now is not tried again on the same bytes.
   if (!undecided && !applies(candidate, view, &flow)) return;
   if (!undecided && match_lists(candidate, {{as_bytes(window), from}, view.packet})) {

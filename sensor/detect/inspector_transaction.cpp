@@ -2,8 +2,41 @@
 // their other buffers can answer.
 #include "sensor/detect/inspector_impl.hpp"
 #include "sensor/detect/transform.hpp"
+#include "sensor/proto/file.hpp"
 
 namespace menshen::sensor {
+namespace {
+
+void store_files(const FileStore& wanted, const Transaction& transaction, Direction direction) {
+  if (!wanted.wanted) return;
+  using Reach = FileStore::Reach;
+  for (const Direction side : {Direction::to_server, Direction::to_client}) {
+    const Reach other = side == Direction::to_server ? Reach::to_client : Reach::to_server;
+    if (wanted.reach == other || (wanted.reach == Reach::same && side != direction)) continue;
+    for (const auto& file : transaction.files[static_cast<std::size_t>(side)]) file->store = true;
+  }
+}
+
+bool holds(const NumberTest& test, Number number, const Transaction& transaction,
+           std::size_t instances) {
+  const auto fits = [&](std::size_t instance) {
+    const std::uint64_t value = transaction.field(number, instance);
+    return std::ranges::any_of(test.any_of,
+                               [&](const NumberRange& range) { return range.contains(value); });
+  };
+  using Which = NumberTest::Which;
+  if (test.which == Which::one) {
+    const auto place = test.place + (test.place < 0 ? static_cast<std::int64_t>(instances) : 0);
+    return place >= 0 && place < static_cast<std::int64_t>(instances) &&
+           fits(static_cast<std::size_t>(place));
+  }
+  for (std::size_t i = 0; i < instances; ++i) {
+    if (fits(i) != (test.which == Which::all)) return test.which == Which::any;
+  }
+  return test.which == Which::all && instances != 0;
+}
+
+}  // namespace
 
 void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direction direction,
                                      PacketMeta& packet, Progress progress) {
@@ -32,12 +65,16 @@ void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direc
   const bool last = progress == Progress::ended || transaction.complete(direction);
   preselect(group, side, transaction, last);
   unique(candidates_);
-  add_candidates(side, view);
+  add_candidates(side, view, transaction.proto());
 
   std::vector<TransactionState::Candidate> waiting;
   for (auto& candidate : side.candidates) {
     const Answer answer = check_candidate(candidate, transaction, view, flow, progress);
-    if (answer == Answer::yes) fire(candidate.rule, view, &flow, packet.payload(), &transaction);
+    if (answer == Answer::yes) {
+      fire(candidate.rule, view, &flow, packet.payload(), &transaction);
+      store_files(rule(candidate.rule).file_store, transaction, direction);
+      state.quiet = state.quiet || rule(candidate.rule).quiet_transaction;
+    }
     if (answer == Answer::wait && !last) {
       waiting.push_back(candidate);
       continue;
@@ -58,21 +95,21 @@ void Inspector::Impl::preselect(const TransactionGroup& group, TransactionState:
                                 const Transaction& transaction, bool over) {
   for (std::size_t g = 0; g < group.buffers.size(); ++g) {
     const BufferGroup& wanted = group.buffers[g];
+    const MultiPattern& patterns = *wanted.patterns;
     auto& scanned = side.scanned[g];
-    const std::size_t instances = transaction.instances(wanted.buffer);
+    const std::size_t instances = transaction.field_count(wanted.buffer);
     while (scanned.instance < instances) {
-      const auto view = transaction.view(wanted.buffer, scanned.instance);
+      const auto view = transaction.field(wanted.buffer, scanned.instance);
       const bool last = scanned.instance + 1 == instances;
       if (view.bytes.size() > scanned.bytes) {
         if (wanted.transforms.empty()) {
-          const std::size_t overlap = std::min(scanned.bytes, wanted.patterns.longest() - 1);
+          const std::size_t overlap = std::min(scanned.bytes, patterns.longest() - 1);
           const std::size_t from = scanned.bytes - overlap;
-          wanted.patterns.scan(view.bytes.subspan(from), from, patterns_, candidates_, overlap);
+          patterns.scan(view.bytes.subspan(from), from, patterns_, candidates_, overlap);
           scanned.bytes = view.bytes.size();
         } else if (view.complete || !last || over) {
-          const auto changed =
-              apply_transforms(view.bytes, wanted.transforms, scratch_.transformed);
-          wanted.patterns.scan(changed, 0, patterns_, candidates_);
+          const auto changed = apply_transforms(view.bytes, wanted.transforms, scratch_.transforms);
+          patterns.scan(changed, 0, patterns_, candidates_);
           scanned.bytes = view.bytes.size();
         }
       }
@@ -84,8 +121,10 @@ void Inspector::Impl::preselect(const TransactionGroup& group, TransactionState:
 }
 
 // What can never hold for this flow is left out at once.
-void Inspector::Impl::add_candidates(TransactionState::Side& side, const PacketView& view) {
+void Inspector::Impl::add_candidates(TransactionState::Side& side, const PacketView& view,
+                                     AppProto proto) {
   for (const RuleIndex index : candidates_) {
+    if (!rule(index).proto.apps.contains(proto)) continue;
     if (std::binary_search(side.finished.begin(), side.finished.end(), index)) continue;
     const auto same = [&](const auto& candidate) { return candidate.rule == index; };
     if (std::any_of(side.candidates.begin(), side.candidates.end(), same)) continue;
@@ -116,6 +155,14 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
     if (answer == Answer::yes) candidate.lists_done |= bit;
     waits = waits || answer == Answer::wait;
   }
+  for (std::size_t i = 0; i < wanted.asks.size(); ++i) {
+    const std::uint64_t bit = std::uint64_t{1} << ((wanted.lists.size() + i) % 64);
+    if ((candidate.lists_done & bit) != 0) continue;
+    const Answer answer = check_ask(wanted.asks[i], view.direction, transaction, progress);
+    if (answer == Answer::no) return Answer::no;
+    if (answer == Answer::yes) candidate.lists_done |= bit;
+    waits = waits || answer == Answer::wait;
+  }
   if (waits) return Answer::wait;
   PacketView asked = view;
   if (wanted.transactional) asked.direction = Direction::to_server;
@@ -126,19 +173,40 @@ Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direct
                                                     const Transaction& transaction,
                                                     Progress progress) {
   const Buffer buffer = list.buffer.in(direction);
-  const std::size_t instances = transaction.instances(buffer);
+  const std::size_t instances = transaction.field_count(buffer);
   const bool over = progress == Progress::ended || transaction.complete(direction);
   bool waits = instances == 0 && !over;
   if (instances == 0 && over) return list.absent ? Answer::yes : Answer::no;
   for (std::size_t i = 0; i < instances; ++i) {
-    const auto view = transaction.view(buffer, i);
+    const auto view = transaction.field(buffer, i);
     const bool complete = view.complete || over || i + 1 < instances;
     if (!complete) waits = true;
     if (list.needs_complete && !complete) continue;
-    const auto bytes = apply_transforms(view.bytes, list.transforms, scratch_.transformed);
+    const auto bytes = apply_transforms(view.bytes, list.transforms, scratch_.transforms);
     if (match_tests(list.tests, {bytes, 0}, scratch_)) return Answer::yes;
   }
   return waits ? Answer::wait : Answer::no;
+}
+
+Inspector::Impl::Answer Inspector::Impl::check_ask(const TransactionTest& test, Direction direction,
+                                                   const Transaction& transaction,
+                                                   Progress progress) {
+  bool yes = false;
+  if (const auto* event = std::get_if<EventTest>(&test)) {
+    yes = std::ranges::find(transaction.events, event->event) != transaction.events.end();
+  } else {
+    const auto& number = std::get<NumberTest>(test);
+    if (number.in(direction) == Number::count) direction = reverse(direction);
+    const std::size_t instances = transaction.field_count(number.in(direction));
+    yes = holds(number, number.in(direction), transaction, instances);
+    // "All of them" and "the last" are known when no more can come.
+    const bool whole = number.which == NumberTest::Which::all || number.place < 0;
+    const bool over = progress == Progress::ended || transaction.complete(direction);
+    yes = yes && (over || !whole);
+  }
+  if (yes) return Answer::yes;
+  const bool over = progress == Progress::ended || transaction.complete(direction);
+  return over ? Answer::no : Answer::wait;
 }
 
 Inspector::Impl::Answer Inspector::Impl::check_other_list(const TestList& list,

@@ -89,6 +89,9 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> content_keywords();
 [[nodiscard]] std::span<const Keyword> byte_keywords();
 [[nodiscard]] std::span<const Keyword> buffer_keywords();
+[[nodiscard]] std::span<const Keyword> transform_keywords();
+[[nodiscard]] std::span<const Keyword> file_keywords();
+[[nodiscard]] std::span<const Keyword> field_keywords();
 [[nodiscard]] std::span<const Keyword> header_keywords();
 [[nodiscard]] std::span<const Keyword> network_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();

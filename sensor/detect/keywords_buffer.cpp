@@ -1,6 +1,4 @@
-// Sticky buffers in both spellings, the content modifiers of old rules, and transforms.
-#include <fmt/format.h>
-
+// Sticky buffers in both spellings and the content modifiers of old rules.
 #include <algorithm>
 #include <array>
 #include <unordered_map>
@@ -12,12 +10,6 @@ namespace menshen::sensor {
 namespace {
 
 constexpr Buffer none = Buffer::count;
-
-// What a file is: until files are cut out of all protocols, HTTP's bodies.
-constexpr BufferName file_buffers[] = {
-    {"file.data", AppProto::http1, Buffer::http_request_body, Buffer::http_response_body},
-    {"file_data", AppProto::http1, Buffer::http_request_body, Buffer::http_response_body},
-};
 
 struct Modifier {
   std::string_view name;
@@ -51,26 +43,9 @@ constexpr std::pair<std::string_view, BufferKind> packet_buffers[] = {
     {"ip.dst", BufferKind::ip_destination},
 };
 
-constexpr std::pair<std::string_view, TransformKind> transforms[] = {
-    {"dotprefix", TransformKind::dotprefix},
-    {"to_lowercase", TransformKind::to_lowercase},
-    {"to_uppercase", TransformKind::to_uppercase},
-    {"strip_whitespace", TransformKind::strip_whitespace},
-    {"compress_whitespace", TransformKind::compress_whitespace},
-    {"url_decode", TransformKind::url_decode},
-    {"header_lowercase", TransformKind::header_lowercase},
-    {"strip_pseudo_headers", TransformKind::strip_pseudo_headers},
-    {"to_md5", TransformKind::to_md5},
-    {"to_sha1", TransformKind::to_sha1},
-    {"to_sha256", TransformKind::to_sha256},
-};
-
 const BufferName* buffer_named(std::string_view name) {
-  for (const auto rows : {buffer_names(), std::span<const BufferName>(file_buffers)}) {
-    const auto found = std::ranges::find(rows, name, &BufferName::name);
-    if (found != rows.end()) return &*found;
-  }
-  return nullptr;
+  const auto found = std::ranges::find(buffer_names(), name, &BufferName::name);
+  return found == buffer_names().end() ? nullptr : &*found;
 }
 
 Result<void> parse_sticky(RuleDraft& draft, const KeywordUse& use) {
@@ -78,7 +53,16 @@ Result<void> parse_sticky(RuleDraft& draft, const KeywordUse& use) {
     return invalid("前一个粘滞缓冲区没有任何匹配条件", "the sticky buffer before it has no test");
   }
   const BufferName& buffer = *buffer_named(use.name);
-  draft.open_buffer({BufferKind::transaction, buffer.to_server, buffer.to_client}, buffer.many);
+  BufferRef ref{BufferKind::transaction, buffer.to_server, buffer.to_client};
+  if (use.value == "to_server") {
+    ref.to_client = none;
+  } else if (use.value == "to_client") {
+    ref.to_server = none;
+  } else if (!use.value.empty()) {
+    return invalid_value(use.value);
+  }
+  if (ref.to_server == none && ref.to_client == none) return invalid_value(use.value);
+  draft.open_buffer(ref, buffer.many);
   return {};
 }
 
@@ -92,19 +76,6 @@ Result<void> parse_packet_buffer(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_modifier(RuleDraft& draft, const KeywordUse& use) {
   const Modifier& modifier = *std::ranges::find(content_modifiers, use.name, &Modifier::name);
   return draft.move_last_content({BufferKind::transaction, modifier.to_server, modifier.to_client});
-}
-
-Result<void> parse_transform(RuleDraft& draft, const KeywordUse& use) {
-  const auto* found = std::find_if(std::begin(transforms), std::end(transforms),
-                                   [&](const auto& row) { return row.first == use.name; });
-  return draft.add_transform({found->second, {}});
-}
-
-Result<void> parse_xor(RuleDraft& draft, const KeywordUse& use) {
-  const auto hex = unquote(use.value);
-  if (!hex) return invalid_value(use.value);
-  auto key = MENSHEN_TRY(parse_pattern(fmt::format("|{}|", *hex)));
-  return draft.add_transform({TransformKind::xor_key, std::move(key)});
 }
 
 Result<void> parse_uricontent(RuleDraft& draft, const KeywordUse& use) {
@@ -150,7 +121,6 @@ using Value = Keyword::Value;
 constexpr Keyword others[] = {
     {"tls.version", Value::required, &parse_tls_version},
     {"uricontent", Value::required, &parse_uricontent},
-    {"xor", Value::required, &parse_xor},
     {"tls.subject", Value::required, &parse_tls_value<Buffer::tls_cert_subject, false>},
     {"tls.issuerdn", Value::required, &parse_tls_value<Buffer::tls_cert_issuer, false>},
     {"tls.fingerprint", Value::required, &parse_tls_value<Buffer::tls_cert_fingerprint, true>},
@@ -161,18 +131,15 @@ constexpr Keyword others[] = {
 std::span<const Keyword> buffer_keywords() {
   static const auto keywords = [] {
     std::vector<Keyword> table(std::begin(others), std::end(others));
-    for (const auto rows : {buffer_names(), std::span<const BufferName>(file_buffers)}) {
-      for (const BufferName& row : rows) {
-        if (!row.hidden && is_parsed(row.proto)) {
-          table.push_back({row.name, Value::none, &parse_sticky});
-        }
+    for (const BufferName& row : buffer_names()) {
+      if (!row.hidden && std::ranges::any_of(carriers(row.proto), &is_parsed)) {
+        table.push_back({row.name, Value::optional, &parse_sticky});
       }
     }
     for (const auto& row : content_modifiers)
       table.push_back({row.name, Value::none, &parse_modifier});
     for (const auto& row : packet_buffers)
       table.push_back({row.first, Value::none, &parse_packet_buffer});
-    for (const auto& row : transforms) table.push_back({row.first, Value::none, &parse_transform});
     return table;
   }();
   return keywords;

@@ -203,6 +203,17 @@ Result<RegexOptions> regex_options(std::string_view letters) {
   return options;
 }
 
+// "/.../Ri, flow:user, pkt:id": names for groups. They decide nothing; only their form is checked.
+Result<void> check_captures(std::string_view text, std::uint32_t groups) {
+  auto parts = split(text, ',');
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const bool scoped = parts[i].starts_with("flow:") || parts[i].starts_with("pkt:") ||
+                        parts[i].starts_with("alert:");
+    if (!scoped || i > groups) return invalid_value(parts[i]);
+  }
+  return {};
+}
+
 Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
   RegexTest test;
   std::string_view text = use.value;
@@ -215,13 +226,11 @@ Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
   if (!inner.starts_with('/') || close == 0 || close == std::string_view::npos) {
     return invalid("pcre 应形如 \"/表达式/选项\"", "pcre must look like \"/expression/options\"");
   }
-  const std::string_view letters = inner.substr(close + 1);
-  if (letters.find(',') != std::string_view::npos) {
-    return invalid("尚不支持 pcre 捕获变量", "capturing into variables is not supported");
-  }
-  const auto options = MENSHEN_TRY(regex_options(letters));
+  const std::string_view behind = inner.substr(close + 1);
+  const auto options = MENSHEN_TRY(regex_options(behind.substr(0, behind.find(','))));
   // A semicolon can only be written escaped in a rule; to PCRE "\;" is the same as ";".
   auto regex = MENSHEN_TRY(Regex::compile(inner.substr(1, close - 1), options.flags));
+  MENSHEN_CHECK(check_captures(behind, regex.groups()));
   test.regex = std::make_shared<const Regex>(std::move(regex));
   test.relative = options.relative;
   if (!options.buffer) {

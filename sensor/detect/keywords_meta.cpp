@@ -146,36 +146,83 @@ Result<void> parse_flow(RuleDraft& draft, const KeywordUse& use) {
 }
 
 // requires: a rule may ask for a language level; ours is that of Suricata 8.0.
-Result<void> parse_requires(RuleDraft&, const KeywordUse& use) {
-  for (const auto part : split(use.value, ',')) {
-    const auto word = words(part);
-    if (word.size() == 2 && word[0] == "keyword") {
-      if (find_keyword(word[1]) == nullptr) {
-        return invalid(fmt::format("规则所需的关键字不存在：{}", word[1]),
-                       fmt::format("the rule requires a keyword that is not there: {}", word[1]));
-      }
-      continue;
-    }
-    if (word.size() != 3 || word[0] != "version" ||
-        (word[1] != ">=" && word[1] != "<" && word[1] != ">")) {
-      return invalid(fmt::format("规则所需的特性不可用：{}", part),
-                     fmt::format("the rule requires what is not available: {}", part));
-    }
-    const auto numbers = split(word[2], '.');
-    std::array<std::uint64_t, 3> wanted{};
-    for (std::size_t i = 0; i < std::min<std::size_t>(numbers.size(), 3); ++i) {
-      wanted[i] = parse_number(numbers[i].substr(0, numbers[i].find_first_not_of("0123456789")))
-                      .value_or(0);
-    }
-    static constexpr std::array<std::uint64_t, 3> ours = {8, 0, 8};
-    const bool met = word[1] == ">="  ? ours >= wanted
-                     : word[1] == ">" ? ours > wanted
-                                      : ours < wanted;
-    if (!met) {
-      return invalid(fmt::format("规则要求的版本不符：{}", part),
-                     fmt::format("the rule requires {}", part));
+using Version = std::array<std::uint64_t, 3>;
+constexpr Version language_version = {8, 0, 8};
+
+std::optional<Version> parse_version(std::string_view text) {
+  Version version{};
+  const auto numbers = split(text, '.');
+  if (numbers.empty() || numbers.size() > 3) return std::nullopt;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto number = parse_number(numbers[i].substr(0, numbers[i].find('-')));
+    if (!number) return std::nullopt;
+    version[i] = *number;
+  }
+  return version;
+}
+
+// ">= 7.0.3 < 8": all of them hold. Nothing: it cannot be read.
+std::optional<bool> version_fits(std::string_view text) {
+  const auto word = words(text);
+  if (word.empty() || word.size() % 2 != 0) return std::nullopt;
+  bool fits = true;
+  for (std::size_t i = 0; i < word.size(); i += 2) {
+    const auto wanted = parse_version(word[i + 1]);
+    if (!wanted) return std::nullopt;
+    if (word[i] == ">=") {
+      fits = fits && language_version >= *wanted;
+    } else if (word[i] == ">") {
+      fits = fits && language_version > *wanted;
+    } else if (word[i] == "<") {
+      fits = fits && language_version < *wanted;
+    } else if (word[i] == "<=") {
+      fits = fits && language_version <= *wanted;
+    } else {
+      return std::nullopt;
     }
   }
+  return fits;
+}
+
+Result<void> parse_requires(RuleDraft&, const KeywordUse& use) {
+  static constexpr std::string_view features[] = {"ja3", "ja4", "hassh", "output::file-store"};
+  for (const auto part : split(use.value, ',')) {
+    const auto blank = part.find(' ');
+    const auto kind = part.substr(0, blank);
+    const auto value =
+        blank == std::string_view::npos ? std::string_view{} : trim(part.substr(blank));
+    bool met = false;
+    if (kind == "keyword") {
+      met = find_keyword(value) != nullptr;
+    } else if (kind == "feature") {
+      met = std::ranges::find(features, value) != std::end(features);
+    } else if (kind == "version") {
+      for (const auto alternative : split(value, '|')) {
+        const auto fits = version_fits(alternative);
+        if (!fits) return invalid_value(part);
+        met = met || *fits;
+      }
+    } else {
+      return invalid_value(part);
+    }
+    if (!met) {
+      return invalid(fmt::format("规则的前提不满足：{}", part),
+                     fmt::format("what the rule requires is not there: {}", part));
+    }
+  }
+  return {};
+}
+
+// config:logging disable, type tx, scope tx
+Result<void> parse_config(RuleDraft& draft, const KeywordUse& use) {
+  const auto parts = split(use.value, ',');
+  const bool known = parts.size() == 3 && parts[0] == "logging disable" && parts[1] == "type tx" &&
+                     parts[2] == "scope tx";
+  if (!known) {
+    return invalid("只支持 logging disable, type tx, scope tx",
+                   "only \"logging disable, type tx, scope tx\" is supported");
+  }
+  draft.rule.quiet_transaction = true;
   return {};
 }
 
@@ -196,6 +243,7 @@ constexpr std::array keywords = {
     Keyword{"prefilter", Value::none, &parse_nothing},
     Keyword{"flow", Value::required, &parse_flow},
     Keyword{"requires", Value::required, &parse_requires},
+    Keyword{"config", Value::required, &parse_config},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Keywords that remember: flowbits, xbits, hostbits, flowint, threshold, detection_filter.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "sensor/detect/keyword.hpp"
@@ -199,12 +200,41 @@ Result<void> parse_detection_filter(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+// tag:session,10,packets  tag:host,60,seconds,src  tag:session
+Result<void> parse_tag(RuleDraft& draft, const KeywordUse& use) {
+  static constexpr std::pair<std::string_view, Tag::Unit> units[] = {
+      {"packets", Tag::Unit::packets},
+      {"seconds", Tag::Unit::seconds},
+      {"bytes", Tag::Unit::bytes}};
+  const auto parts = split(use.value, ',');
+  const bool host = !parts.empty() && parts[0] == "host";
+  if (parts.empty() || (!host && parts[0] != "session")) return invalid_value(use.value);
+  Tag tag{host ? Tag::Scope::source : Tag::Scope::session, Tag::Unit::packets, tag_count_default};
+  if (parts.size() > 1) {
+    const auto count = parse_number(parts[1]);
+    const auto* unit = std::end(units);
+    if (parts.size() > 2)
+      unit = std::ranges::find(units, parts[2], &std::pair<std::string_view, Tag::Unit>::first);
+    if (!count || *count == 0 || *count > tag_count_max || unit == std::end(units)) {
+      return invalid_value(use.value);
+    }
+    tag.count = static_cast<std::uint32_t>(*count);
+    tag.unit = unit->second;
+  }
+  if (host && parts.size() == 4 && parts[3] == "dst") tag.scope = Tag::Scope::destination;
+  const bool directed = parts.size() == 4 && (parts[3] == "src" || parts[3] == "dst");
+  if (host ? !directed : parts.size() > 3) return invalid_value(use.value);
+  draft.rule.tags.push_back(tag);
+  return {};
+}
+
 using Value = Keyword::Value;
 constexpr std::array keywords = {
     Keyword{"flowbits", Value::required, &parse_flowbits},
     Keyword{"xbits", Value::required, &parse_xbits},
     Keyword{"hostbits", Value::required, &parse_xbits},
     Keyword{"flowint", Value::required, &parse_flowint},
+    Keyword{"tag", Value::required, &parse_tag},
     Keyword{"threshold", Value::required, &parse_threshold},
     Keyword{"detection_filter", Value::required, &parse_detection_filter},
 };

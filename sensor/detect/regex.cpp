@@ -16,7 +16,7 @@ using Pcre2MatchData = Handle<pcre2_match_data, &pcre2_match_data_free>;
 using Pcre2MatchContext = Handle<pcre2_match_context, &pcre2_match_context_free>;
 
 struct RegexScratch::State {
-  Pcre2MatchData data{pcre2_match_data_create(1, nullptr)};
+  Pcre2MatchData data{pcre2_match_data_create(2, nullptr)};
   Pcre2MatchContext context{pcre2_match_context_create(nullptr)};
 };
 
@@ -78,6 +78,23 @@ std::optional<std::pair<std::size_t, std::size_t>> Regex::find(
   const PCRE2_SIZE* ovector = pcre2_get_ovector_pointer(scratch.state_->data.get());
   if (ovector[1] < ovector[0]) return std::nullopt;  // \K inside a look-ahead
   return std::pair{ovector[0], ovector[1]};
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> Regex::capture(
+    Bytes subject, RegexScratch& scratch) const noexcept {
+  if (!find(subject, 0, scratch)) return std::nullopt;
+  const PCRE2_SIZE* ovector = pcre2_get_ovector_pointer(scratch.state_->data.get());
+  if (pcre2_get_ovector_count(scratch.state_->data.get()) < 2 || ovector[2] == PCRE2_UNSET ||
+      ovector[3] < ovector[2]) {
+    return std::nullopt;
+  }
+  return std::pair{ovector[2], ovector[3]};
+}
+
+std::uint32_t Regex::groups() const noexcept {
+  std::uint32_t count = 0;
+  static_cast<void>(pcre2_pattern_info(code_->code.get(), PCRE2_INFO_CAPTURECOUNT, &count));
+  return count;
 }
 
 }  // namespace menshen::sensor

@@ -45,6 +45,10 @@ class Regex {
   // The first match at or after `from` in `subject`; its begin and end.
   [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find(
       Bytes subject, std::size_t from, RegexScratch& scratch) const noexcept;
+  // What the first group of the first match caught; nothing where it took no part.
+  [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> capture(
+      Bytes subject, RegexScratch& scratch) const noexcept;
+  [[nodiscard]] std::uint32_t groups() const noexcept;
 
  private:
   struct Code;

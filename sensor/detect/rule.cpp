@@ -18,6 +18,11 @@ bool reads(const BitTest& test) {
 
 }  // namespace
 
+AppProtoSet BufferRef::protos() const noexcept {
+  if (proto != AppProto::unknown) return std::span(&proto, 1);
+  return carriers(buffer_info(to_server != Buffer::count ? to_server : to_client).proto);
+}
+
 bool NumberRange::contains(std::uint64_t value) const noexcept {
   switch (kind) {
     case Kind::equal:
@@ -36,6 +41,10 @@ bool NumberRange::contains(std::uint64_t value) const noexcept {
       return value > first && value < second;
     case Kind::not_between:
       return value <= first || value >= second;
+    case Kind::masked:
+      return (value & first) == second;
+    case Kind::not_masked:
+      return (value & first) != second;
   }
   return false;
 }
@@ -63,6 +72,11 @@ bool Rule::writes_bits() const noexcept {
 bool Rule::has_payload_tests() const noexcept {
   return std::any_of(lists.begin(), lists.end(),
                      [](const TestList& list) { return list.buffer.kind == BufferKind::payload; });
+}
+bool Rule::has_transaction_tests() const noexcept {
+  return !asks.empty() || std::any_of(lists.begin(), lists.end(), [](const TestList& list) {
+    return list.buffer.kind == BufferKind::transaction;
+  });
 }
 
 }  // namespace menshen::sensor

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -15,6 +17,34 @@
 #include "sensor/proto/transaction.hpp"
 
 namespace menshen::sensor {
+
+// A set of protocols.
+class AppProtoSet {
+ public:
+  constexpr AppProtoSet() = default;
+  constexpr AppProtoSet(std::span<const AppProto> protos) {
+    for (const AppProto proto : protos) bits_ |= bit(proto);
+  }
+  [[nodiscard]] constexpr bool empty() const noexcept { return bits_ == 0; }
+  [[nodiscard]] constexpr bool contains(AppProto proto) const noexcept {
+    return (bits_ & bit(proto)) != 0;
+  }
+  constexpr AppProtoSet& operator&=(AppProtoSet other) noexcept {
+    bits_ &= other.bits_;
+    return *this;
+  }
+  constexpr AppProtoSet& operator|=(AppProtoSet other) noexcept {
+    bits_ |= other.bits_;
+    return *this;
+  }
+
+ private:
+  static constexpr std::uint64_t bit(AppProto proto) noexcept {
+    return std::uint64_t{1} << static_cast<unsigned>(proto);
+  }
+  static_assert(static_cast<unsigned>(AppProto::count) <= 64);
+  std::uint64_t bits_ = 0;
+};
 
 // ---- where a test looks -------------------------------------------------------------------------
 
@@ -37,10 +67,13 @@ struct BufferRef {
   BufferKind kind = BufferKind::payload;
   Buffer to_server = Buffer::count;  // transaction; count: not in this direction
   Buffer to_client = Buffer::count;
+  AppProto proto = AppProto::unknown;  // a frame's; else the field's own row tells
   bool operator==(const BufferRef&) const = default;
   [[nodiscard]] Buffer in(Direction d) const noexcept {
     return d == Direction::to_server ? to_server : to_client;
   }
+  // Whose transactions may have it.
+  [[nodiscard]] AppProtoSet protos() const noexcept;
 };
 
 enum class TransformKind : std::uint8_t {
@@ -57,11 +90,25 @@ enum class TransformKind : std::uint8_t {
   to_md5,
   to_sha1,
   to_sha256,
+  domain,        // the registrable part of a host name
+  tld,           // the public suffix of a host name
+  pcre_capture,  // what the expression's first group caught
+  gunzip,
+  zlib_deflate,
+  subslice,
 };
+enum class Base64Mode : std::uint8_t { rfc4648, rfc2045, strict };
 struct Transform {
   TransformKind kind = TransformKind::dotprefix;
-  std::string argument;  // xor_key: the key's bytes
-  bool operator==(const Transform&) const = default;
+  std::string argument;  // xor_key: the key's bytes; pcre_capture: the expression as written
+  std::shared_ptr<const Regex> regex;  // pcre_capture
+  // from_base64, subslice (negative: from the end), gunzip and zlib_deflate (bytes: at most).
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;  // 0: all
+  Base64Mode mode = Base64Mode::rfc4648;
+  [[nodiscard]] auto key() const noexcept { return std::tie(kind, argument, offset, bytes, mode); }
+  bool operator==(const Transform& other) const noexcept { return key() == other.key(); }
+  bool operator<(const Transform& other) const noexcept { return key() < other.key(); }
 };
 
 // ---- tests on a buffer --------------------------------------------------------------------------
@@ -168,7 +215,9 @@ struct NumberRange {
     greater,
     greater_equal,
     between,
-    not_between
+    not_between,
+    masked,  // first: the mask, second: what it leaves
+    not_masked
   };
   Kind kind = Kind::equal;
   std::uint64_t first = 0;
@@ -216,6 +265,26 @@ struct TestList {
   bool needs_complete = false;
   bool absent = false;
 };
+
+// ---- tests on a transaction ---------------------------------------------------------------------
+
+struct NumberTest {
+  Number to_server = Number::count;
+  Number to_client = Number::count;
+  std::vector<NumberRange> any_of;
+  // Which instances: any of them, each of them, or one by its place (negative: from the end).
+  enum class Which : std::uint8_t { any, all, one } which = Which::any;
+  int place = 0;
+  [[nodiscard]] Number in(Direction d) const noexcept {
+    return d == Direction::to_server ? to_server : to_client;
+  }
+};
+
+struct EventTest {
+  ProtoEvent event{};
+};
+
+using TransactionTest = std::variant<NumberTest, EventTest>;
 
 // ---- tests on the packet and the flow -----------------------------------------------------------
 
@@ -351,8 +420,23 @@ struct RuleProto {
   enum class Part : std::uint8_t { both, packet, stream };  // tcp, tcp-pkt, tcp-stream
   Transport transport = Transport::any;
   Part part = Part::both;
-  AppProto app = AppProto::unknown;  // unknown: any
-  std::uint8_t ip_version = 0;       // 0: any
+  AppProtoSet apps{};           // empty: any
+  std::uint8_t ip_version = 0;  // 0: any
+};
+
+// filestore: which files of the transaction are to be kept.
+struct FileStore {
+  bool wanted = false;
+  enum class Reach : std::uint8_t { same, to_server, to_client, both } reach = Reach::same;
+};
+
+// tag: packets that are recorded after a match.
+inline constexpr std::uint32_t tag_count_default = 256;
+inline constexpr std::uint32_t tag_count_max = 1U << 20U;
+struct Tag {
+  enum class Scope : std::uint8_t { none, session, source, destination } scope = Scope::none;
+  enum class Unit : std::uint8_t { packets, seconds, bytes } unit = Unit::packets;
+  std::uint32_t count = 0;
 };
 
 // What a rule is checked on; decides also how far its action reaches.
@@ -379,10 +463,14 @@ struct Rule {
   FlowTest flow;
   std::vector<HeaderTest> header;
   std::vector<TestList> lists;
+  std::vector<TransactionTest> asks;
   std::vector<BitTest> bits;
   std::vector<FlowIntTest> ints;
   Threshold threshold;
   Threshold detection_filter;
+  FileStore file_store;
+  std::vector<Tag> tags;
+  bool quiet_transaction = false;  // its transaction is not logged
   bool noalert = false;
   bool alert_anyway = false;  // `alert` in a pass rule
   bool bypass = false;        // after a match the flow is let go
@@ -393,6 +481,7 @@ struct Rule {
   [[nodiscard]] bool reads_bits() const noexcept;
   [[nodiscard]] bool writes_bits() const noexcept;
   [[nodiscard]] bool has_payload_tests() const noexcept;
+  [[nodiscard]] bool has_transaction_tests() const noexcept;
 };
 
 inline constexpr int rule_variables_max = 16;

@@ -5,49 +5,91 @@
 #include <algorithm>
 
 #include "sensor/detect/keyword.hpp"
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/registry.hpp"
 
 namespace menshen::sensor {
 namespace {
 
-bool has_transaction_lists(const Rule& rule) {
-  return std::any_of(rule.lists.begin(), rule.lists.end(), [](const TestList& list) {
-    return list.buffer.kind == BufferKind::transaction;
-  });
+// What a rule asks of a transaction: by which name, of whose, in which directions.
+struct Asked {
+  std::string_view name;
+  AppProtoSet protos;
+  bool forth = true;
+  bool back = true;
+};
+
+Asked asked_by(const BufferRef& buffer) {
+  const bool forth = buffer.to_server != Buffer::count;
+  return {buffer_info(forth ? buffer.to_server : buffer.to_client).name, buffer.protos(), forth,
+          buffer.to_client != Buffer::count};
 }
 
-// A buffer belongs to one protocol, and some to one direction: the rule follows.
-Result<void> follow_buffers(Rule& rule) {
+Asked asked_by(const TransactionTest& test) {
+  if (const auto* event = std::get_if<EventTest>(&test)) {
+    const ProtoEventInfo& info = proto_event_info(event->event);
+    return {info.name, std::span(&info.proto, 1)};
+  }
+  const auto& number = std::get<NumberTest>(test);
+  const bool forth = number.to_server != Number::count;
+  const NumberName& info = number_info(forth ? number.to_server : number.to_client);
+  return {info.name, carriers(info.proto), forth, number.to_client != Number::count};
+}
+
+// The protocols that are parsed over the rule's transport.
+AppProtoSet parsed_by(RuleProto::Transport transport) {
+  using Transport = RuleProto::Transport;
+  std::vector<AppProto> protos;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(AppProto::count); ++i) {
+    const ParsedOver over = parsed_over(static_cast<AppProto>(i));
+    const bool fits = transport == Transport::any   ? over.streams || over.datagrams
+                      : transport == Transport::tcp ? over.streams
+                      : transport == Transport::udp ? over.datagrams
+                                                    : false;
+    if (fits) protos.push_back(static_cast<AppProto>(i));
+  }
+  return std::span<const AppProto>(protos);
+}
+
+// A field belongs to some protocols, and maybe to one direction: the rule follows.
+Result<void> follow(Rule& rule, const Asked& asked) {
+  if (rule.proto.apps.empty()) {
+    rule.proto.apps = asked.protos;
+  } else {
+    rule.proto.apps &= asked.protos;
+  }
+  if (rule.proto.apps.empty()) {
+    return invalid(fmt::format("缓冲区 {} 不属于该规则的协议", asked.name),
+                   fmt::format("buffer {} does not belong to the rule's protocol", asked.name));
+  }
+  rule.proto.apps &= parsed_by(rule.proto.transport);
+  if (rule.proto.apps.empty()) {
+    return invalid(fmt::format("缓冲区 {} 在该传输协议上不存在", asked.name),
+                   fmt::format("buffer {} does not exist over this transport", asked.name));
+  }
+  if (rule.transactional) return {};
+  rule.flow.to_server = rule.flow.to_server && asked.forth;
+  rule.flow.to_client = rule.flow.to_client && asked.back;
+  if (rule.flow.to_server || rule.flow.to_client) return {};
+  return invalid(
+      fmt::format("缓冲区 {} 与规则的方向或其他缓冲区矛盾", asked.name),
+      fmt::format("buffer {} contradicts the rule's direction or its other buffers", asked.name));
+}
+
+Result<void> follow_fields(Rule& rule) {
   for (const TestList& list : rule.lists) {
     if (list.buffer.kind != BufferKind::transaction) continue;
-    const bool forth = list.buffer.to_server != Buffer::count;
-    const bool back = list.buffer.to_client != Buffer::count;
-    const auto& info = buffer_info(forth ? list.buffer.to_server : list.buffer.to_client);
-    if (rule.proto.app != AppProto::unknown && rule.proto.app != info.proto) {
-      return invalid(fmt::format("缓冲区 {} 不属于该规则的协议", info.name),
-                     fmt::format("buffer {} does not belong to the rule's protocol", info.name));
-    }
-    using Transport = RuleProto::Transport;
-    const auto transport = rule.proto.transport;
-    const ParsedOver over = parsed_over(info.proto);
-    if ((transport == Transport::udp && !over.datagrams) ||
-        (transport == Transport::tcp && !over.streams) ||
-        (transport != Transport::any && transport != Transport::tcp &&
-         transport != Transport::udp)) {
-      return invalid(fmt::format("缓冲区 {} 在该传输协议上不存在", info.name),
-                     fmt::format("buffer {} does not exist over this transport", info.name));
-    }
-    rule.proto.app = info.proto;
-    if (rule.transactional) continue;
-    rule.flow.to_server = rule.flow.to_server && forth;
-    rule.flow.to_client = rule.flow.to_client && back;
-    if (!rule.flow.to_server && !rule.flow.to_client) {
-      return invalid(fmt::format("缓冲区 {} 与规则的方向或其他缓冲区矛盾", info.name),
-                     fmt::format("buffer {} contradicts the rule's direction or its other buffers",
-                                 info.name));
-    }
+    MENSHEN_CHECK(follow(rule, asked_by(list.buffer)));
   }
+  for (const TransactionTest& test : rule.asks) MENSHEN_CHECK(follow(rule, asked_by(test)));
   return {};
+}
+
+bool asks_of_files(const Rule& rule) {
+  return std::ranges::any_of(rule.lists, [](const TestList& list) {
+    return list.buffer.kind == BufferKind::transaction &&
+           (list.buffer.to_server >= Buffer::file_data && list.buffer.to_server < Buffer::count);
+  });
 }
 
 bool only_whole_answers(const Test& test) {
@@ -135,7 +177,7 @@ bool changes_by_packet(const Rule& rule) {
 }
 
 RuleKind kind_of(const Rule& rule) {
-  if (has_transaction_lists(rule)) return RuleKind::transaction;
+  if (rule.has_transaction_tests()) return RuleKind::transaction;
   using Part = RuleProto::Part;
   using Transport = RuleProto::Transport;
   const auto transport = rule.proto.transport;
@@ -147,7 +189,7 @@ RuleKind kind_of(const Rule& rule) {
     return anchored(rule) ? RuleKind::packet_stream : RuleKind::stream;
   }
   if (!rule.lists.empty()) return RuleKind::packet;
-  const bool app = rule.proto.app != AppProto::unknown ||
+  const bool app = !rule.proto.apps.empty() ||
                    std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
                      return std::holds_alternative<AppProtoTest>(test);
                    });
@@ -160,7 +202,12 @@ RuleKind kind_of(const Rule& rule) {
 }  // namespace
 
 Result<void> finish_rule(Rule& rule) {
-  MENSHEN_CHECK(follow_buffers(rule));
+  // What is to be stored must be there: a rule that asks nothing else of files asks this.
+  if (rule.file_store.wanted && !asks_of_files(rule)) {
+    rule.lists.push_back(
+        {{BufferKind::transaction, Buffer::file_data, Buffer::file_data_response}, {}, {}});
+  }
+  MENSHEN_CHECK(follow_fields(rule));
   for (TestList& list : rule.lists) {
     MENSHEN_CHECK(finish_list(list));
     const bool tcp_buffer = list.buffer.kind == BufferKind::tcp_header;
@@ -168,7 +215,7 @@ Result<void> finish_rule(Rule& rule) {
       return invalid("tcp.hdr 需要协议 tcp", "tcp.hdr needs protocol tcp");
     }
   }
-  if (rule.transactional && !has_transaction_lists(rule)) {
+  if (rule.transactional && !rule.has_transaction_tests()) {
     return invalid("=> 规则须检查协议缓冲区", "a => rule must look at protocol buffers");
   }
   using State = FlowTest::State;

@@ -11,6 +11,45 @@
 namespace menshen::sensor {
 namespace {
 
+// The state of a protocol at which a rule is checked: when this of it is known.
+struct Hook {
+  std::string_view proto;
+  std::string_view name;
+  Buffer to_server = Buffer::count;
+  Buffer to_client = Buffer::count;
+};
+constexpr Hook hooks[] = {
+    {"http1", "request_started", Buffer::http_request_line, Buffer::count},
+    {"http1", "request_line", Buffer::http_request_line, Buffer::count},
+    {"http1", "request_headers", Buffer::http_request_header, Buffer::count},
+    {"http1", "response_started", Buffer::count, Buffer::http_response_line},
+    {"http1", "response_line", Buffer::count, Buffer::http_response_line},
+    {"http1", "response_headers", Buffer::count, Buffer::http_response_header},
+    {"tls", "client_hello_done", Buffer::tls_random, Buffer::count},
+    {"tls", "server_hello_done", Buffer::count, Buffer::tls_random_response},
+    {"tls", "server_cert_done", Buffer::count, Buffer::tls_certs_response},
+    {"dns", "request_complete", Buffer::dns_query, Buffer::count},
+    {"dns", "response_complete", Buffer::count, Buffer::dns_response_rrname},
+    {"ssh", "request_banner_done", Buffer::ssh_software, Buffer::count},
+    {"ssh", "response_banner_done", Buffer::count, Buffer::ssh_software_response},
+};
+
+bool add_hook(Rule& rule, std::string_view proto, std::string_view name) {
+  if (name == "flow_start") {  // the flow's first packet
+    const auto exactly = [&rule](Field field, std::uint64_t packets) {
+      rule.header.emplace_back(FieldTest{field, {NumberRange::Kind::equal, packets, 0}});
+    };
+    exactly(Field::flow_packets_to_server, 1);
+    exactly(Field::flow_packets_to_client, 0);
+    return true;
+  }
+  const auto* found = std::ranges::find_if(
+      hooks, [&](const Hook& hook) { return hook.proto == proto && hook.name == name; });
+  if (found == std::end(hooks)) return false;
+  rule.lists.push_back({{BufferKind::transaction, found->to_server, found->to_client}, {}, {}});
+  return true;
+}
+
 class RuleReader {
  public:
   RuleReader(const RuleText& text, const ParseContext& context, Diagnostics& diagnostics)
@@ -83,13 +122,30 @@ class RuleReader {
       draft_.rule.info.reject_target = row.target;
       return true;
     }
+    if (word.text == "config") {  // acts on what is logged, and says nothing
+      draft_.rule.noalert = true;
+      return true;
+    }
     reject("rule-syntax", word,
            {fmt::format("未知动作 \"{}\"", word.text),
             fmt::format("unknown action \"{}\"", word.text)});
     return false;
   }
 
+  // "tcp", "http"; with a hook: "tcp:flow_start", "tls:client_hello_done".
   bool read_protocol(const Token& word) {
+    const std::size_t colon = word.text.find(':');
+    if (colon == std::string_view::npos) return read_plain_protocol(word);
+    const Token hook{word.text.substr(colon + 1), word.offset + colon + 1};
+    if (!read_plain_protocol({word.text.substr(0, colon), word.offset})) return false;
+    if (add_hook(draft_.rule, word.text.substr(0, colon), hook.text)) return true;
+    reject("unknown-protocol", hook,
+           {fmt::format("不支持挂载点 \"{}\"", hook.text),
+            fmt::format("hook \"{}\" is not supported", hook.text)});
+    return false;
+  }
+
+  bool read_plain_protocol(const Token& word) {
     using Transport = RuleProto::Transport;
     using Part = RuleProto::Part;
     struct Row {
@@ -117,18 +173,30 @@ class RuleReader {
       draft_.rule.proto = row.proto;
       return true;
     }
-    if (const auto app = app_proto_of(word.text); app && is_parsed(*app)) {
-      const ParsedOver over = parsed_over(*app);
-      draft_.rule.proto = {.transport = !over.datagrams ? Transport::tcp
-                                        : !over.streams ? Transport::udp
-                                                        : Transport::any,
-                           .app = *app};
-      return true;
-    }
+    if (read_application(word.text)) return true;
     reject("unknown-protocol", word,
            {fmt::format("本传感器不解析协议 \"{}\"", word.text),
             fmt::format("protocol \"{}\" is not parsed by this sensor", word.text)});
     return false;
+  }
+
+  // "http" is HTTP of any version, "http1" the first alone.
+  bool read_application(std::string_view name) {
+    using Transport = RuleProto::Transport;
+    const auto app = app_proto_of(name);
+    if (!app || *app == AppProto::unknown) return false;
+    const auto protos = name == "http1" ? std::span(&*app, 1) : carriers(*app);
+    ParsedOver over;
+    for (const AppProto proto : protos) {
+      over.streams = over.streams || parsed_over(proto).streams;
+      over.datagrams = over.datagrams || parsed_over(proto).datagrams;
+    }
+    if (!over.streams && !over.datagrams) return false;
+    draft_.rule.proto = {.transport = !over.datagrams ? Transport::tcp
+                                      : !over.streams ? Transport::udp
+                                                      : Transport::any,
+                         .apps = protos};
+    return true;
   }
 
   bool read_direction(const Token& word) {

@@ -80,7 +80,7 @@ TEST_CASE("sticky buffers, and the old spelling, lead to the same lists") {
     CHECK(rule->lists[0].tests.size() == 2);
     CHECK(rule->lists[1].buffer.to_server == Buffer::http_method);
     CHECK(rule->kind == RuleKind::transaction);
-    CHECK(rule->proto.app == AppProto::http1);
+    CHECK(rule->proto.apps.contains(AppProto::http1));
     CHECK_FALSE(rule->flow.to_client);
   }
 }

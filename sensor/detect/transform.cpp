@@ -1,6 +1,8 @@
 #include "sensor/detect/transform.hpp"
 
+#include <libpsl.h>
 #include <openssl/evp.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -72,7 +74,71 @@ void digest(std::string& text, const EVP_MD* algorithm) {
   text.assign(reinterpret_cast<const char*>(out.data()), length);
 }
 
-void apply(std::string& text, const Transform& transform) {
+void from_base64(std::string& text, const Transform& transform, std::string& decoded) {
+  const auto from = static_cast<std::size_t>(transform.offset);
+  if (from >= text.size()) return;
+  auto input = as_bytes(text).subspan(from);
+  if (transform.bytes != 0) {
+    input = input.first(std::min(input.size(), static_cast<std::size_t>(transform.bytes)));
+  }
+  if (decode_base64(input, transform.mode, input.size(), decoded)) text = decoded;
+}
+
+// Debian's copy of the public suffix list (https://publicsuffix.org) knows which part of a name is
+// registered and which is the registry's.
+const psl_ctx_t* suffixes() {
+  static const psl_ctx_t* const list = psl_builtin();
+  return list;
+}
+
+void keep_domain(std::string& text) {
+  std::string name = text;
+  std::transform(name.begin(), name.end(), name.begin(), lower);
+  const char* found = psl_registrable_domain(suffixes(), name.c_str());
+  if (found != nullptr) text = text.substr(static_cast<std::size_t>(found - name.c_str()));
+}
+
+void keep_suffix(std::string& text) {
+  std::string name = text;
+  std::transform(name.begin(), name.end(), name.begin(), lower);
+  const char* found = psl_unregistrable_domain(suffixes(), name.c_str());
+  if (found != nullptr) text = text.substr(static_cast<std::size_t>(found - name.c_str()));
+}
+
+constexpr int zlib_window = MAX_WBITS;
+constexpr int gzip_window = MAX_WBITS + 16;
+
+void inflate_into(std::string& text, const Transform& transform, int window, std::string& out) {
+  z_stream stream{};
+  if (inflateInit2(&stream, window) != Z_OK) return;
+  out.resize(transform.bytes != 0 ? static_cast<std::size_t>(transform.bytes)
+                                  : inflate_bytes_default);
+  stream.next_in = reinterpret_cast<Bytef*>(text.data());
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  const int rc = inflate(&stream, Z_SYNC_FLUSH);
+  const std::size_t got = out.size() - stream.avail_out;
+  inflateEnd(&stream);
+  if ((rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR) || got == 0) return;
+  text.assign(out, 0, got);
+}
+
+void subslice(std::string& text, const Transform& transform) {
+  const auto size = static_cast<std::int64_t>(text.size());
+  const std::int64_t from = transform.offset < 0 ? size + transform.offset : transform.offset;
+  if (from < 0 || from >= size) {
+    text.clear();
+    return;
+  }
+  const std::int64_t length = transform.bytes == 0 ? size - from
+                              : transform.bytes < 0
+                                  ? std::max<std::int64_t>(0, size + transform.bytes - from)
+                                  : transform.bytes;
+  text = text.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(length));
+}
+
+void apply(std::string& text, const Transform& transform, TransformScratch& scratch) {
   switch (transform.kind) {
     case TransformKind::dotprefix:
       text.insert(text.begin(), '.');
@@ -103,12 +169,29 @@ void apply(std::string& text, const Transform& transform) {
     case TransformKind::strip_pseudo_headers:
       strip_pseudo_headers(text);
       break;
-    case TransformKind::from_base64: {
-      std::string decoded;
-      decode_base64(as_bytes(text), text.size(), decoded);
-      text = std::move(decoded);
+    case TransformKind::from_base64:
+      from_base64(text, transform, scratch.other);
       break;
-    }
+    case TransformKind::domain:
+      keep_domain(text);
+      break;
+    case TransformKind::tld:
+      keep_suffix(text);
+      break;
+    case TransformKind::pcre_capture:
+      if (const auto part = transform.regex->capture(as_bytes(text), scratch.regex)) {
+        text = text.substr(part->first, part->second - part->first);
+      }
+      break;
+    case TransformKind::gunzip:
+      inflate_into(text, transform, gzip_window, scratch.other);
+      break;
+    case TransformKind::zlib_deflate:
+      inflate_into(text, transform, zlib_window, scratch.other);
+      break;
+    case TransformKind::subslice:
+      subslice(text, transform);
+      break;
     case TransformKind::to_md5:
       digest(text, EVP_md5());
       break;
@@ -130,28 +213,45 @@ int base64_value(unsigned char c) {
 
 }  // namespace
 
-Bytes apply_transforms(Bytes input, std::span<const Transform> transforms, std::string& storage) {
+Bytes apply_transforms(Bytes input, std::span<const Transform> transforms,
+                       TransformScratch& scratch) {
   if (transforms.empty()) return input;
-  storage.assign(as_text(input));
-  for (const Transform& transform : transforms) apply(storage, transform);
-  return as_bytes(storage);
+  scratch.text.assign(as_text(input));
+  for (const Transform& transform : transforms) apply(scratch.text, transform, scratch);
+  return as_bytes(scratch.text);
 }
 
-void decode_base64(Bytes input, std::size_t bytes_max, std::string& output) {
+bool decode_base64(Bytes input, Base64Mode mode, std::size_t bytes_max, std::string& output) {
   output.clear();
   std::uint32_t bits = 0;
   int count = 0;
+  std::size_t digits = 0;
+  std::size_t padding = 0;
   for (const std::byte byte : input) {
     const auto c = std::to_integer<unsigned char>(byte);
-    if (is_space(static_cast<char>(c))) continue;
     const int value = base64_value(c);
-    if (value < 0 || output.size() >= bytes_max) break;
+    if (value < 0) {
+      if (c == '=' && mode != Base64Mode::rfc4648) {
+        ++padding;
+        if (mode == Base64Mode::strict) continue;
+        break;
+      }
+      const bool blank = mode == Base64Mode::rfc4648 && is_space(static_cast<char>(c));
+      if (mode == Base64Mode::rfc2045 || blank) continue;
+      if (mode == Base64Mode::strict) return false;
+      break;
+    }
+    if (padding != 0 && mode == Base64Mode::strict) return false;
+    if (output.size() >= bytes_max) break;
+    ++digits;
     bits = bits << 6U | static_cast<std::uint32_t>(value);
     count += 6;
     if (count < 8) continue;
     count -= 8;
     output.push_back(static_cast<char>(bits >> static_cast<unsigned>(count) & 0xFFU));
   }
+  if (mode == Base64Mode::strict && (digits + padding) % 4 != 0) return false;
+  return !output.empty();
 }
 
 }  // namespace menshen::sensor

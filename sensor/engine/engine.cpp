@@ -229,6 +229,12 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       if (options.log_payload) event.payload = finding.payload;
       if (finding.blocked && drop_rule == nullptr) drop_rule = finding.rule;
     }
+    if (inspector.tagged() && packet.length != 0) {
+      Event& event = make_event(EventKind::packet, packet);
+      if (packet.ip_version != 0) event.tuple = tuple_of(packet);
+      event.direction = packet.direction;
+      event.payload = as_text(packet.frame());
+    }
   }
 
   Event& make_event(EventKind kind, const PacketMeta& packet) {
@@ -296,7 +302,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       if (transaction.one_way.value_or(direction) != direction) continue;
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
-    if (!options.log_transactions) return;
+    if (!options.log_transactions || Inspector::quiet(transaction)) return;
     Event& event = make_event(EventKind::transaction, packet);
     event.app = transaction.proto();
     event.tuple = flow.tuple;

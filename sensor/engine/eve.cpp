@@ -26,6 +26,8 @@ std::string_view kind_name(const Event& event) {
       return "anomaly";
     case EventKind::stats:
       return "stats";
+    case EventKind::packet:
+      return "packet";
   }
   return "unknown";
 }
@@ -161,7 +163,9 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     record["direction"] = event.direction == Direction::to_server ? "to_server" : "to_client";
   if (event.flow_id != 0 && (directed || event.kind == EventKind::flow))
     record["flow"] = flow_object(event);
-  if (!event.payload.empty()) {
+  if (event.kind == EventKind::packet) {
+    record["packet"] = base64(event.payload);
+  } else if (!event.payload.empty()) {
     record["payload"] = base64(event.payload);
     record["payload_printable"] = printable(event.payload);
   }

@@ -16,8 +16,17 @@ namespace menshen::sensor {
 
 inline constexpr std::size_t payload_excerpt_max = 4096;  // bytes of payload in one event
 
-// transaction: its record is named after `app` ("http", "dns", ...).
-enum class EventKind : std::uint8_t { alert, drop, flow, transaction, fileinfo, anomaly, stats };
+// transaction: its record is named after `app` ("http", "dns", ...). packet: one that a rule tagged.
+enum class EventKind : std::uint8_t {
+  alert,
+  drop,
+  flow,
+  transaction,
+  fileinfo,
+  anomaly,
+  stats,
+  packet
+};
 
 struct FlowCounts {
   std::uint64_t packets_to_server = 0;
@@ -46,7 +55,7 @@ struct Event {
   std::uint16_t icmp_type_code = 0;
   std::string protocol;  // JSON object of the transaction, "" none; its key follows `app`
   std::string detail;    // anomaly, stats: JSON object
-  std::string payload;   // excerpt, raw bytes
+  std::string payload;   // excerpt, raw bytes; packet: the whole frame
 };
 
 // Where a worker puts its events. Called on the worker's thread at the end of each batch; the

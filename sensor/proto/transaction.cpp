@@ -21,6 +21,12 @@ std::optional<FileField> file_field(Buffer buffer) noexcept {
   return FileField{place % 2 == 0 ? Direction::to_server : Direction::to_client, what};
 }
 
+// HTTP's body where its parser made no file of it.
+Buffer body_of(const FileField& field) noexcept {
+  return field.direction == Direction::to_server ? Buffer::http_request_body
+                                                 : Buffer::http_response_body;
+}
+
 std::string_view text_of(const File& file, Buffer what) noexcept {
   switch (what) {
     case Buffer::file_data:
@@ -69,13 +75,16 @@ Transaction::~Transaction() = default;
 std::size_t Transaction::field_count(Buffer buffer) const noexcept {
   const auto of_files = file_field(buffer);
   if (!of_files) return instances(buffer);
-  return files[static_cast<std::size_t>(of_files->direction)].size();
+  const auto& row = files[static_cast<std::size_t>(of_files->direction)];
+  if (row.empty() && of_files->what == Buffer::file_data) return instances(body_of(*of_files));
+  return row.size();
 }
 
 Transaction::View Transaction::field(Buffer buffer, std::size_t instance) const noexcept {
   const auto of_files = file_field(buffer);
   if (!of_files) return view(buffer, instance);
   const auto& row = files[static_cast<std::size_t>(of_files->direction)];
+  if (row.empty() && of_files->what == Buffer::file_data) return view(body_of(*of_files), instance);
   if (instance >= row.size()) return {};
   const std::string_view text = text_of(*row[instance], of_files->what);
   return {as_bytes(text), is_final(*row[instance], of_files->what, text)};

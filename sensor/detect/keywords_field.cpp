@@ -1,0 +1,121 @@
+// Keywords on transactions that are not buffers: numbers, events, frames.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "sensor/detect/keyword.hpp"
+#include "sensor/detect/number_values.hpp"
+#include "sensor/proto/events.hpp"
+#include "sensor/proto/registry.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+const NumberName& number_named(std::string_view name) {
+  return *std::ranges::find(number_names(), name, &NumberName::name);
+}
+
+// "&0xf0=0x10", "&1!=1": some of the bits.
+Result<NumberRange> parse_mask(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == std::string_view::npos) return invalid_value(text);
+  const bool negated = equals > 0 && text[equals - 1] == '!';
+  const auto mask = parse_number(trim(text.substr(1, equals - 1 - (negated ? 1 : 0))));
+  const auto value = parse_number(trim(text.substr(equals + 1)));
+  if (!mask || !value || (*value & ~*mask) != 0) return invalid_value(text);
+  return NumberRange{negated ? NumberRange::Kind::not_masked : NumberRange::Kind::masked, *mask,
+                     *value};
+}
+
+Result<NumberRange> parse_wanted(const NumberName& number, std::string_view text) {
+  if (text.starts_with('&')) return parse_mask(text);
+  const bool negated = text.starts_with('!');
+  if (const auto value = named_value(number, negated ? trim(text.substr(1)) : text)) {
+    return NumberRange{negated ? NumberRange::Kind::not_equal : NumberRange::Kind::equal, *value,
+                       0};
+  }
+  return parse_range(text, UINT64_MAX);
+}
+
+// "any", "all", or the place of one, from the last where negative.
+Result<void> parse_which(std::string_view text, NumberTest& test) {
+  if (text == "any") return {};
+  if (text == "all") {
+    test.which = NumberTest::Which::all;
+    return {};
+  }
+  const auto place = parse_signed(text);
+  if (!place || *place > 1024 || *place < -1024) return invalid_value(text);
+  test.which = NumberTest::Which::one;
+  test.place = static_cast<int>(*place);
+  return {};
+}
+
+// A comma separates alternatives, or, where a transaction has several, the value from which one.
+Result<void> parse_number_test(RuleDraft& draft, const KeywordUse& use) {
+  const NumberName& number = number_named(use.name);
+  NumberTest test{number.to_server, number.to_client, {}, {}, 0};
+  const auto parts = split(unquote(use.value).value_or(use.value), ',');
+  if (parts.empty()) return invalid_value(use.value);
+  if (number.many && parts.size() == 2) {
+    test.any_of.push_back(MENSHEN_TRY(parse_wanted(number, parts[0])));
+    MENSHEN_CHECK(parse_which(parts[1], test));
+  } else {
+    for (const auto part : parts) {
+      test.any_of.push_back(MENSHEN_TRY(parse_wanted(number, part)));
+    }
+  }
+  draft.rule.asks.emplace_back(std::move(test));
+  return {};
+}
+
+Result<void> parse_event(RuleDraft& draft, const KeywordUse& use) {
+  const auto event = proto_event_of(use.value);
+  if (!event) {
+    return invalid(fmt::format("没有此事件：{}", use.value),
+                   fmt::format("there is no event {}", use.value));
+  }
+  if (!is_parsed(proto_event_info(*event).proto)) {
+    return invalid(fmt::format("该事件的协议未被解析：{}", use.value),
+                   fmt::format("the protocol of event {} is not parsed", use.value));
+  }
+  draft.rule.asks.emplace_back(EventTest{*event});
+  return {};
+}
+
+// "sip.request.body", or "request.body" in a rule of protocol sip.
+Result<void> parse_frame(RuleDraft& draft, const KeywordUse& use) {
+  for (const FrameName& frame : frame_names()) {
+    if (!is_parsed(frame.proto)) continue;
+    const bool named = use.value == fmt::format("{}.{}", app_proto_name(frame.proto), frame.name);
+    const bool implied = use.value == frame.name && draft.rule.proto.apps.contains(frame.proto);
+    if (!named && !implied) continue;
+    draft.open_buffer({BufferKind::transaction, frame.to_server, frame.to_client, frame.proto},
+                      true);
+    return {};
+  }
+  return invalid(fmt::format("没有此帧：{}", use.value),
+                 fmt::format("there is no frame {}", use.value));
+}
+
+}  // namespace
+
+std::span<const Keyword> field_keywords() {
+  static const auto keywords = [] {
+    std::vector<Keyword> table = {
+        {"app-layer-event", Keyword::Value::required, &parse_event},
+        {"frame", Keyword::Value::required, &parse_frame},
+    };
+    for (const NumberName& row : number_names()) {
+      const auto protos = carriers(row.proto);
+      if (!row.hidden && std::ranges::any_of(protos, &is_parsed)) {
+        table.push_back({row.name, Keyword::Value::required, &parse_number_test});
+      }
+    }
+    return table;
+  }();
+  return keywords;
+}
+
+}  // namespace menshen::sensor
