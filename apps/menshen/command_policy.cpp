@@ -1,13 +1,20 @@
-// menshen policy check|plan|apply|show|explain
+// menshen policy check|plan|apply|show|explain|prove|diff, and what becomes of a policy in force:
+// command_policy_force.cpp
 #include <charconv>
 #include <memory>
 
 #include "apps/common/active_policy.hpp"
+#include "apps/common/change_json.hpp"
+#include "apps/common/proof_json.hpp"
 #include "apps/control/client.hpp"
 #include "apps/menshen/cli.hpp"
+#include "apps/menshen/command_policy_force.hpp"
 #include "apps/menshen/table.hpp"
 #include "base/file.hpp"
+#include "policy/model/change.hpp"
 #include "policy/model/explain.hpp"
+#include "policy/nft/lower.hpp"
+#include "policy/prove/prove.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -16,6 +23,21 @@ constexpr std::chrono::seconds apply_timeout{120};
 
 struct FileArguments {
   std::string file;
+  bool json = false;
+};
+struct ApplyArguments {
+  std::string file;
+  std::uint32_t confirm_seconds = 0;
+  bool json = false;
+};
+struct ProveArguments {
+  std::string file;
+  bool live = false;
+  bool json = false;
+};
+struct DiffArguments {
+  std::string old_file;
+  std::string new_file;
   bool json = false;
 };
 struct ShowArguments {
@@ -59,11 +81,14 @@ Result<ExitCode> check(const Cli& cli, const FileArguments& arguments) {
   return loaded.policy ? ExitCode::ok : ExitCode::finding;
 }
 
-Result<Json> send_policy(Cli& cli, const std::string& op, const std::string& file) {
+Result<Json> send_policy(Cli& cli, const std::string& op, const std::string& file,
+                         std::uint32_t confirm_seconds = 0) {
   const std::string source = MENSHEN_TRY(read_file(file, policy_source_bytes_max));
   const Settings* settings = MENSHEN_TRY(cli.settings());
-  return control_call(settings->text("general.policyd_socket"),
-                      {op, {{"name", file}, {"source", source}}}, apply_timeout);
+  return control_call(
+      settings->text("general.policyd_socket"),
+      {op, {{"name", file}, {"source", source}, {"confirm_seconds", confirm_seconds}}},
+      apply_timeout);
 }
 
 void print_changes(const Cli& cli, const Json& reply) {
@@ -100,14 +125,32 @@ Result<ExitCode> plan(Cli& cli, const FileArguments& arguments) {
   return ExitCode::ok;
 }
 
-Result<ExitCode> apply(Cli& cli, const FileArguments& arguments) {
-  const Json reply = MENSHEN_TRY(send_policy(cli, "apply", arguments.file));
+void print_proof(const Cli& cli, const Json& proof) {
+  print_out(text_of(proof, cli.lang()) + "\n");
+  for (const Json& each : proof.at("violations"))
+    print_out("  " + text_of(each, cli.lang()) + "\n");
+  for (const Json& each : proof.at("unmodelled"))
+    print_out("  " + text_of(each, cli.lang()) + "\n");
+}
+
+Result<ExitCode> apply(Cli& cli, const ApplyArguments& arguments) {
+  const Json reply =
+      MENSHEN_TRY(send_policy(cli, "apply", arguments.file, arguments.confirm_seconds));
   const bool applied = reply.at("applied").get<bool>();
+  const bool proposed = reply.value("proposed", false);
   if (arguments.json) {
     print_out(to_pretty(for_programs(cli, reply)) + "\n");
-    return applied ? ExitCode::ok : ExitCode::finding;
+    return applied || proposed ? ExitCode::ok : ExitCode::finding;
   }
   print_err(text_of(reply.at("diagnostics"), cli.lang()));
+  if (proposed) {
+    print_changes(cli, reply);
+    print_out(fmt::format(
+        fmt::runtime(cli.say("已提交，待另一名管理员批准：menshen policy approve {}\n",
+                             "waits for another administrator: menshen policy approve {}\n")),
+        reply.at("sha256").get<std::string>().substr(0, 16)));
+    return ExitCode::ok;
+  }
   if (!applied) {
     print_err(cli.say("策略有误，未下发\n", "the policy has mistakes; nothing was changed\n"));
     return ExitCode::finding;
@@ -119,6 +162,14 @@ Result<ExitCode> apply(Cli& cli, const FileArguments& arguments) {
                                        "SHA-256 {})\n")),
                   reply.at("generation").get<std::uint32_t>(),
                   reply.at("sha256").get<std::string>().substr(0, 16)));
+  if (reply.contains("proof")) print_proof(cli, reply.at("proof"));
+  if (arguments.confirm_seconds != 0) {
+    print_out(
+        fmt::format(fmt::runtime(cli.say(
+                        "请在 {} 秒内执行 menshen policy confirm，否则自动回退\n",
+                        "run menshen policy confirm within {} seconds, or it is taken back\n")),
+                    arguments.confirm_seconds));
+  }
   return ExitCode::ok;
 }
 
@@ -216,6 +267,45 @@ Result<policy::Policy> policy_to_explain(Cli& cli, const std::string& file) {
   return fail(ErrorCode::invalid, {"策略有误：" + name, "the policy has mistakes: " + name});
 }
 
+// Of a file: its ruleset as it would be committed. Without one: of the policy in force, as
+// compiled, or (live) as the kernel holds it.
+Result<ExitCode> prove(Cli& cli, const ProveArguments& arguments) {
+  Json proof;
+  if (arguments.live) {
+    if (!arguments.file.empty()) {
+      return fail(ErrorCode::invalid, {"--live 证明生效策略，不接受策略文件",
+                                       "--live proves the policy in force and takes no file"});
+    }
+    const Settings* settings = MENSHEN_TRY(cli.settings());
+    proof = MENSHEN_TRY(control_call(settings->text("general.policyd_socket"),
+                                     {"prove", Json::object()}, apply_timeout));
+  } else {
+    const policy::Policy policy = MENSHEN_TRY(policy_to_explain(cli, arguments.file));
+    const policy::nft::LowerOptions lowered;
+    proof = to_json(policy::prove::prove(policy, policy::nft::lower(policy, lowered), lowered));
+  }
+  if (arguments.json) {
+    print_out(to_pretty(proof) + "\n");
+  } else {
+    print_proof(cli, proof);
+  }
+  return proof.at("conclusion") == "proved" ? ExitCode::ok : ExitCode::finding;
+}
+
+// The packets on which two policies differ, pair by pair and service by service.
+Result<ExitCode> diff(Cli& cli, const DiffArguments& arguments) {
+  const policy::Policy before = MENSHEN_TRY(policy_to_explain(cli, arguments.old_file));
+  const policy::Policy after = MENSHEN_TRY(policy_to_explain(cli, arguments.new_file));
+  const auto changes = policy::changes_between(before, after);
+  if (arguments.json) {
+    print_out(to_pretty(changes_json(changes)) + "\n");
+  } else {
+    for (const policy::Change& each : changes) print_out(each.text.in(cli.lang()) + "\n");
+    if (changes.empty()) print_out(cli.say("两份策略等价\n", "the policies are equal\n"));
+  }
+  return changes.empty() ? ExitCode::ok : ExitCode::finding;
+}
+
 Result<ExitCode> explain(Cli& cli, const ExplainArguments& arguments) {
   policy::FlowQuery query;
   query.src = MENSHEN_TRY(parse_address(arguments.from));
@@ -270,6 +360,59 @@ void add_file_command(CLI::App& group, Cli& cli, const std::string& name, const 
   command.add_flag("--json", arguments->json, cli.say("输出 JSON", "Print JSON"));
 }
 
+void add_apply(CLI::App& group, Cli& cli) {
+  const auto arguments = std::make_shared<ApplyArguments>();
+  CLI::App& command =
+      cli.add(group, "apply",
+              {"下发策略：要么整体生效并经内核回读核对，要么不做任何更改",
+               "Put a policy in force: all of it, read back from the kernel, or nothing at all"},
+              "menshen policy apply policy.yaml --confirm 120",
+              [&cli, arguments] { return apply(cli, *arguments); });
+  command.add_option("FILE", arguments->file, cli.say("策略文件", "Policy file"))
+      ->required()
+      ->type_name("");
+  command
+      .add_option("--confirm", arguments->confirm_seconds,
+                  cli.say("须在此秒数内确认（menshen policy confirm），否则自动回退",
+                          "Take it back unless it is confirmed (menshen policy confirm) in time"))
+      ->type_name("SECONDS");
+  command.add_flag("--json", arguments->json, cli.say("输出 JSON", "Print JSON"));
+}
+
+void add_prove(CLI::App& group, Cli& cli) {
+  const auto arguments = std::make_shared<ProveArguments>();
+  CLI::App& command =
+      cli.add(group, "prove",
+              {"证明任意两个安全域之间恰好放行策略允许的报文；不成立时给出反例报文",
+               "Prove that exactly the allowed packets pass between every two domains, or show a "
+               "packet"},
+              "menshen policy prove policy.yaml\nmenshen policy prove --live --json",
+              [&cli, arguments] { return prove(cli, *arguments); });
+  command
+      .add_option(
+          "FILE", arguments->file,
+          cli.say("策略文件；留空则为生效策略", "Policy file; without one, the policy in force"))
+      ->type_name("");
+  command.add_flag("--live", arguments->live,
+                   cli.say("证明内核中现有的规则集", "Prove the ruleset that the kernel holds"));
+  command.add_flag("--json", arguments->json, cli.say("输出 JSON", "Print JSON"));
+}
+
+void add_diff(CLI::App& group, Cli& cli) {
+  const auto arguments = std::make_shared<DiffArguments>();
+  CLI::App& command = cli.add(
+      group, "diff",
+      {"比较两份策略：对哪些报文处置不同", "Compare two policies: on which packets they differ"},
+      "menshen policy diff old.yaml new.yaml", [&cli, arguments] { return diff(cli, *arguments); });
+  command.add_option("OLD", arguments->old_file, cli.say("原策略文件", "The policy before"))
+      ->required()
+      ->type_name("");
+  command.add_option("NEW", arguments->new_file, cli.say("新策略文件", "The policy after"))
+      ->required()
+      ->type_name("");
+  command.add_flag("--json", arguments->json, cli.say("输出 JSON", "Print JSON"));
+}
+
 void add_explain(CLI::App& group, Cli& cli) {
   const auto arguments = std::make_shared<ExplainArguments>();
   CLI::App& command =
@@ -317,11 +460,8 @@ void add_policy_commands(CLI::App& app, Cli& cli) {
                    {"预览：与当前生效策略相比有哪些变化，不做更改",
                     "Preview: what would change against the policy in force; changes nothing"},
                    "menshen policy plan policy.yaml", &plan);
-  add_file_command(
-      group, cli, "apply",
-      {"下发策略：要么整体生效并经内核回读核对，要么不做任何更改",
-       "Put a policy in force: all of it, read back from the kernel, or nothing at all"},
-      "menshen policy apply policy.yaml", &apply);
+  add_apply(group, cli);
+  add_policy_force_commands(group, cli);
   const auto arguments = std::make_shared<ShowArguments>();
   CLI::App& command = cli.add(group, "show", {"显示当前生效策略", "Show the policy in force"},
                               "menshen policy show --source > in-force.yaml",
@@ -330,6 +470,8 @@ void add_policy_commands(CLI::App& app, Cli& cli) {
                    cli.say("输出策略原文", "Print the policy's own text"));
   command.add_flag("--json", arguments->json, cli.say("输出 JSON", "Print JSON"));
   add_explain(group, cli);
+  add_prove(group, cli);
+  add_diff(group, cli);
 }
 
 }  // namespace menshen::apps

@@ -178,6 +178,18 @@ void add_kernel(Json& facts, const nft::LiveRuleset& live, const std::vector<nft
   facts["rules_in_kernel"] = rules;
 }
 
+// Left out where nothing is enforced: then there is nothing to prove.
+void add_proof(Json& facts, Enforcer& enforcer) {
+  const auto report = enforcer.prove();
+  if (!report) return;
+  facts["isolation_proof"] = policy::prove::name_of(report->conclusion);
+  facts["isolation_proved"] = report->conclusion == policy::prove::Conclusion::proved;
+  facts["isolation_violations"] = Json::array();
+  for (const auto& each : report->violations) add(facts["isolation_violations"], each.text.en);
+  facts["isolation_unmodelled"] = Json::array();
+  for (const Text& each : report->unmodelled) add(facts["isolation_unmodelled"], each.en);
+}
+
 }  // namespace
 
 Result<Json> policy_facts(const PolicyFactSources& sources) {
@@ -187,6 +199,7 @@ Result<Json> policy_facts(const PolicyFactSources& sources) {
   const auto& wanted = enforcer.wanted();
   add_kernel(facts, live, wanted ? nft::compare(*wanted, live) : std::vector<nft::Drift>{},
              wanted.has_value());
+  add_proof(facts, enforcer);
   add_flows(facts, sources);
   add_interfaces(facts, sources);
   if (sources.active != nullptr) {

@@ -19,7 +19,7 @@ struct PolicyFactSources {
   const std::vector<std::string>& management_interfaces;
 };
 
-// Takes a read-back of the whole table.
+// Takes a read-back of the whole table, and proves it.
 [[nodiscard]] Result<Json> policy_facts(const PolicyFactSources& sources);
 
 }  // namespace menshen::apps

@@ -7,12 +7,14 @@
 #include "apps/common/audit_record.hpp"
 #include "apps/common/daemon.hpp"
 #include "apps/policyd/service.hpp"
+#include "policy/nft/surroundings.hpp"
 
 namespace menshen::apps {
 namespace {
 
 constexpr std::chrono::seconds isolation_period{1};
 constexpr std::chrono::seconds expiry_period{60};
+constexpr std::chrono::seconds confirm_period{1};
 constexpr std::chrono::seconds audit_flush{5};
 
 policy::nft::LowerOptions lower_options(const Settings& settings) {
@@ -30,6 +32,7 @@ PolicyServiceOptions service_options(const Settings& settings) {
   options.active_file = active_policy_file(settings.text("policy.state_directory"));
   options.block_without_policy = settings.text("policy.without_policy") == "block";
   options.restore_when_drifted = settings.text("policy.when_drifted") == "restore";
+  options.four_eyes = settings.boolean("policy.four_eyes");
   options.management_interfaces = settings.list("compliance.management_interfaces");
   return options;
 }
@@ -83,7 +86,8 @@ Result<void> run(Daemon& daemon) {
       MENSHEN_TRY(audit::Client::start(audit_client_options(settings, "policyd", state)));
   IsolationLog isolation(
       static_cast<std::size_t>(settings.integer("policy.isolation_records_per_second")));
-  Enforcer enforcer(*kernel, lower_options(settings));
+  auto watch = MENSHEN_TRY(policy::nft::TransactionWatch::open());
+  Enforcer enforcer(*kernel, lower_options(settings), &policy::nft::surroundings);
   PolicyService service(service_options(settings), enforcer, *audit, isolation);
   MENSHEN_CHECK(service.start());
   service.add_operations(*control);
@@ -91,6 +95,8 @@ Result<void> run(Daemon& daemon) {
   loop.watch(daemon.signals.fd(), POLLIN, [&](short) { on_signal(daemon, loop); });
   loop.watch(reader.fd(), POLLIN, [&](short) { read_log(reader, isolation); });
   loop.every(isolation_period, [&] { service.flush_isolation(reader); });
+  loop.watch(watch.fd(), POLLIN, [&](short) { service.on_transactions(watch, kernel->address()); });
+  loop.every(confirm_period, [&] { service.check_confirm(); });
   loop.every(expiry_period, [&] { service.check_expiry(); });
   if (const auto seconds = settings.integer("policy.drift_check_seconds"); seconds > 0) {
     loop.every(std::chrono::seconds(seconds), [&] { service.check_drift(); });

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "apps/common/proof_json.hpp"
+#include "apps/policyd/active_json.hpp"
 #include "apps/policyd/facts.hpp"
 #include "base/service.hpp"
 #include "policy/model/change.hpp"
@@ -14,47 +16,7 @@ namespace menshen::apps {
 namespace {
 
 constexpr std::string_view daemon_name = "policyd";
-constexpr std::size_t changes_reported_max = 10'000;
 constexpr std::size_t drifts_reported_max = 20;
-
-std::string required_text(const Json& args, const char* key) {
-  return args.at(key).get<std::string>();
-}
-
-Json diagnostics_json(const Diagnostics& diagnostics) {
-  return {{"zh", diagnostics.render(Lang::zh)},
-          {"en", diagnostics.render(Lang::en)},
-          {"items_zh", Json::parse(diagnostics.to_json(Lang::zh), nullptr, false)},
-          {"items_en", Json::parse(diagnostics.to_json(Lang::en), nullptr, false)}};
-}
-
-std::string_view change_name(policy::ChangeKind kind) {
-  switch (kind) {
-    case policy::ChangeKind::newly_passes:
-      return "newly_passes";
-    case policy::ChangeKind::newly_blocked:
-      return "newly_blocked";
-    case policy::ChangeKind::inspection:
-      return "inspection";
-    case policy::ChangeKind::domain:
-      return "domain";
-  }
-  return "";
-}
-
-Json changes_json(const std::vector<policy::Change>& changes) {
-  Json list = Json::array();
-  for (const policy::Change& change : changes) {
-    if (list.size() == changes_reported_max) break;
-    list.push_back({{"kind", change_name(change.kind)},
-                    {"from", change.from},
-                    {"to", change.to},
-                    {"service", change.service},
-                    {"zh", change.text.zh},
-                    {"en", change.text.en}});
-  }
-  return list;
-}
 
 Json drift_json(const policy::nft::Drift& drift) {
   return {{"kind", policy::nft::name_of(drift.kind)},
@@ -65,6 +27,8 @@ Json drift_json(const policy::nft::Drift& drift) {
           {"en", drift.text.en}};
 }
 
+}  // namespace
+
 Json active_json(const ActivePolicy& active) {
   return {{"name", active.name},
           {"sha256", active.sha256},
@@ -73,15 +37,6 @@ Json active_json(const ActivePolicy& active) {
           {"generation", active.generation}};
 }
 
-}  // namespace
-
-struct PolicyService::Candidate {
-  ActivePolicy active;
-  std::optional<policy::Policy> policy;  // nothing: the diagnostics have errors
-  Json diagnostics;
-  std::vector<policy::Change> changes;
-};
-
 PolicyService::PolicyService(PolicyServiceOptions options, Enforcer& enforcer, audit::Client& audit,
                              IsolationLog& isolation, const Clock& clock)
     : options_(std::move(options)),
@@ -89,11 +44,13 @@ PolicyService::PolicyService(PolicyServiceOptions options, Enforcer& enforcer, a
       audit_(audit),
       isolation_(isolation),
       clock_(clock),
+      history_(options_.active_file.parent_path() / "history"),
       policy_(std::make_shared<const policy::Policy>()) {}
 
 void PolicyService::record(const Act& act) { audit_.submit(to_record(act)); }
 
 Result<void> PolicyService::start() {
+  MENSHEN_CHECK(go_back_at_start());
   auto active = load_active_policy(options_.active_file);
   if (!active) {
     // A damaged state file must not open the gate: what the kernel still holds is left alone, and
@@ -138,115 +95,8 @@ Result<void> PolicyService::start() {
           active_->name,
           {"启动时恢复了生效策略", "the active policy was put in force at the start"},
           {{"sha256", active_->sha256}, {"generation", generation}}});
+  static_cast<void>(prove_and_record());
   return {};
-}
-
-Result<PolicyService::Candidate> PolicyService::compile(const Json& args) const {
-  Candidate candidate;
-  candidate.active.name = required_text(args, "name");
-  candidate.active.source = required_text(args, "source");
-  if (candidate.active.source.size() > policy_source_bytes_max) {
-    return fail(ErrorCode::limit, {fmt::format("策略文件超过上限 {} 字节", policy_source_bytes_max),
-                                   fmt::format("the policy is above the limit of {} bytes",
-                                               policy_source_bytes_max)});
-  }
-  candidate.active.sha256 = MENSHEN_TRY(sha256_hex(candidate.active.source));
-  auto loaded = policy::load(candidate.active.name, candidate.active.source,
-                             {policy::today(clock_), policy::Expired::error});
-  candidate.diagnostics = diagnostics_json(loaded.diagnostics);
-  candidate.policy = std::move(loaded.policy);
-  if (candidate.policy) {
-    candidate.changes = policy::changes_between(*policy_, *candidate.policy);
-  }
-  return candidate;
-}
-
-Result<Json> PolicyService::plan(const Json& args) const {
-  const Candidate candidate = MENSHEN_TRY(compile(args));
-  Json result = {{"valid", candidate.policy.has_value()},
-                 {"sha256", candidate.active.sha256},
-                 {"diagnostics", candidate.diagnostics},
-                 {"changes", changes_json(candidate.changes)},
-                 {"changes_total", candidate.changes.size()}};
-  result["active"] = active_ ? active_json(*active_) : Json();
-  return result;
-}
-
-Result<void> PolicyService::put_in_force(const ActivePolicy& next, policy::Policy compiled) {
-  ActivePolicy saved = next;
-  saved.generation = MENSHEN_TRY(enforcer_.enforce(compiled));
-  const auto written = save_active_policy(options_.active_file, saved);
-  if (!written) {
-    // Not saved means gone at the next start: kernel and state must say the same.
-    if (const auto back = enforcer_.enforce(*policy_); !back)
-      log(LogLevel::error, back.error().text);
-    return tl::make_unexpected(written.error());
-  }
-  policy_ = std::make_shared<const policy::Policy>(std::move(compiled));
-  isolation_.set_policy(policy_);
-  compiled_on_ = policy::today(clock_);
-  active_ = std::move(saved);
-  drift_places_.clear();
-  return {};
-}
-
-Result<Json> PolicyService::apply(const Json& args, const Caller& caller) {
-  Candidate candidate = MENSHEN_TRY(compile(args));
-  Act act;
-  act.kind = audit::Kind::policy;
-  act.subject = caller.name;
-  act.action = "policy.apply";
-  act.object = candidate.active.name;
-  act.detail = {{"sha256", candidate.active.sha256},
-                {"uid", caller.peer.uid},
-                {"pid", caller.peer.pid},
-                {"changes", candidate.changes.size()}};
-  Json result = {
-      {"valid", candidate.policy.has_value()},      {"applied", false},
-      {"sha256", candidate.active.sha256},          {"diagnostics", candidate.diagnostics},
-      {"changes", changes_json(candidate.changes)}, {"changes_total", candidate.changes.size()}};
-  if (!candidate.policy) {
-    act.severity = audit::Severity::low;
-    act.outcome = audit::Outcome::rejected;
-    act.message = {"策略有误，未下发", "the policy has mistakes and was not applied"};
-    record(act);
-    return result;
-  }
-  // The act is on record before it takes effect: what cannot be recorded is not done.
-  Act begin = act;
-  begin.kind = audit::Kind::admin;
-  begin.outcome = audit::Outcome::unknown;
-  begin.action = "policy.apply.begin";
-  begin.message = {"管理员请求下发策略", "an administrator asks for a policy to be applied"};
-  const auto recorded = audit_.submit_durable(to_record(begin));
-  if (!recorded) {
-    return fail_while(
-        {"审计不可用，策略未下发", "the audit cannot take the act, so the policy was not applied"},
-        recorded.error());
-  }
-  candidate.active.applied_at = clock_.wall();
-  candidate.active.applied_by = caller.name;
-  const auto done = put_in_force(candidate.active, std::move(*candidate.policy));
-  if (!done) {
-    act.severity = audit::Severity::high;
-    act.outcome = audit::Outcome::failure;
-    act.message = done.error().text;
-    record(act);
-    return tl::make_unexpected(done.error());
-  }
-  act.severity = audit::Severity::medium;
-  act.outcome = audit::Outcome::success;
-  act.message = {fmt::format("策略已下发，{} 处变化，内核回读一致", candidate.changes.size()),
-                 fmt::format("the policy is in force, {} changes, and the kernel read back agrees",
-                             candidate.changes.size())};
-  act.detail["generation"] = active_->generation;
-  // In force already; a record that is late is still delivered from the queue.
-  if (const auto kept = audit_.submit_durable(to_record(act)); !kept) {
-    log(LogLevel::warning, kept.error().text);
-  }
-  result["applied"] = true;
-  result["generation"] = active_->generation;
-  return result;
 }
 
 Result<Json> PolicyService::show() {
@@ -290,6 +140,9 @@ Result<Json> PolicyService::show() {
 Result<Json> PolicyService::status() {
   Json json = {{"version", MENSHEN_VERSION}, {"audit", to_json(audit_.stats())}};
   json["active"] = active_ ? active_json(*active_) : Json();
+  json["proof"] = proved_.empty() ? Json() : Json(proved_);
+  json["unconfirmed_seconds"] = unconfirmed_ ? Json(seconds_left()) : Json();
+  json["proposal"] = proposal_ ? Json(proposal_->candidate.active.sha256) : Json();
   json["enforcing"] = enforcer_.wanted().has_value();
   json["domains"] = policy_->domains().size();
   json["flows"] = policy_->lines().size();
@@ -328,7 +181,7 @@ Result<Json> PolicyService::facts() {
       {*policy_, active_ ? &*active_ : nullptr, enforcer_, clock_, options_.management_interfaces});
 }
 
-void PolicyService::record_drift(const std::vector<policy::nft::Drift>& drifts) {
+void PolicyService::record_drift(const std::vector<policy::nft::Drift>& drifts, const Json& by) {
   std::vector<std::string> places;
   Json list = Json::array();
   for (const auto& drift : drifts) {
@@ -349,10 +202,12 @@ void PolicyService::record_drift(const std::vector<policy::nft::Drift>& drifts) 
           "policy.drift",
           "inet menshen",
           text,
-          {{"drift", list}}});
+          {{"drift", list}, {"by", by}}});
 }
 
-void PolicyService::check_drift() {
+void PolicyService::check_drift() { look_for_drift(Json::array()); }
+
+void PolicyService::look_for_drift(const Json& by) {
   const auto drifts = enforcer_.check();
   if (!drifts) {
     if (!drift_error_) {
@@ -370,7 +225,7 @@ void PolicyService::check_drift() {
     return;
   }
   drift_error_.reset();
-  record_drift(*drifts);
+  record_drift(*drifts, by);
   if (drifts->empty() || !options_.restore_when_drifted) return;
   const auto restored = enforcer_.restore();
   const Text text = restored ? Text{"已恢复内核规则集", "the kernel's ruleset was restored"}
@@ -384,7 +239,81 @@ void PolicyService::check_drift() {
           "inet menshen",
           text,
           {}});
-  if (restored) drift_places_.clear();
+  if (!restored) return;
+  drift_places_.clear();
+  static_cast<void>(prove_and_record());
+}
+
+// Tables of other programs may let pass, drop or change what ours decides.
+void PolicyService::record_others(const Json& by) {
+  const auto all = enforcer_.others();
+  std::vector<std::string> now;
+  if (all) {
+    for (const Text& each : *all) now.push_back(each.en);
+  } else {
+    now.push_back(all.error().text.en);
+  }
+  if (now == others_) return;
+  others_ = now;
+  const Text text{
+      fmt::format("参与转发的其他内核对象有变化，现有 {} 项", now.size()),
+      fmt::format("what else takes part in forwarding has changed: {} things now", now.size())};
+  log(LogLevel::warning, text);
+  record({audit::Kind::policy,
+          now.empty() ? audit::Severity::info : audit::Severity::medium,
+          audit::Outcome::unknown,
+          std::string(daemon_name),
+          "policy.others",
+          "inet menshen",
+          text,
+          {{"others", now}, {"by", by}}});
+  static_cast<void>(prove_and_record());
+}
+
+void PolicyService::on_transactions(policy::nft::TransactionWatch& watch, std::uint32_t own) {
+  bool overrun = false;
+  const auto seen = watch.read(overrun);
+  if (!seen) return log(LogLevel::warning, seen.error().text);
+  Json by = Json::array();
+  for (const policy::nft::Transaction& each : *seen) {
+    if (each.sender == own || by.size() == drifts_reported_max) continue;
+    by.push_back({{"process", each.process}, {"name", each.process_name}});
+  }
+  if (by.empty() && !overrun) return;
+  look_for_drift(by);
+  record_others(by);
+}
+
+Result<policy::prove::Report> PolicyService::prove_and_record() {
+  auto report = enforcer_.prove();
+  if (!report) return report;
+  using policy::prove::Conclusion;
+  const bool proved = report->conclusion == Conclusion::proved;
+  proved_ = policy::prove::name_of(report->conclusion);
+  Act act{audit::Kind::proof,
+          proved                                       ? audit::Severity::info
+          : report->conclusion == Conclusion::violated ? audit::Severity::critical
+                                                       : audit::Severity::medium,
+          proved                                       ? audit::Outcome::success
+          : report->conclusion == Conclusion::violated ? audit::Outcome::failure
+                                                       : audit::Outcome::unknown,
+          std::string(daemon_name),
+          "policy.prove",
+          active_ ? active_->name : "default-drop",
+          policy::prove::words(*report),
+          to_json(*report)};
+  if (active_) act.detail["sha256"] = active_->sha256;
+  act.detail["generation"] = enforcer_.wanted()->generation;
+  record(act);
+  return report;
+}
+
+Result<Json> PolicyService::prove() {
+  const auto report = MENSHEN_TRY(prove_and_record());
+  Json json = to_json(report);
+  json["generation"] = enforcer_.wanted()->generation;
+  json["active"] = active_ ? active_json(*active_) : Json();
+  return json;
 }
 
 void PolicyService::check_expiry() {
@@ -426,6 +355,14 @@ void PolicyService::add_operations(ControlServer& server) {
   server.add("status", Access::status, [this](const Json&, const Caller&) { return status(); });
   server.add("facts", Access::status, [this](const Json&, const Caller&) { return facts(); });
   server.add("show", Access::status, [this](const Json&, const Caller&) { return show(); });
+  server.add("prove", Access::status, [this](const Json&, const Caller&) { return prove(); });
+  server.add("history", Access::status, [this](const Json&, const Caller&) { return history(); });
+  server.add("approve", Access::admin,
+             [this](const Json& args, const Caller& caller) { return approve(args, caller); });
+  server.add("confirm", Access::admin,
+             [this](const Json&, const Caller& caller) { return confirm(caller); });
+  server.add("rollback", Access::admin,
+             [this](const Json& args, const Caller& caller) { return rollback(args, caller); });
   server.add("plan", Access::admin, [this](const Json& args, const Caller&) { return plan(args); });
   server.add("apply", Access::admin,
              [this](const Json& args, const Caller& caller) { return apply(args, caller); });

@@ -24,8 +24,8 @@ class Kernel {
   // one, never a mixture. Counters go on from their live values. On failure nothing has changed,
   // unless the code is `unavailable` (the answer was lost): then read back.
   [[nodiscard]] virtual Result<void> commit(const Ruleset& ruleset) = 0;
-  // The same, from what was read back, sending only what differs. ErrorCode::exists: somebody changed
-  // the kernel's ruleset since; nothing was done, so read back and try again.
+  // The same, from what was read back, sending only what differs. ErrorCode::exists: somebody
+  // changed the kernel's ruleset since; nothing was done, so read back and try again.
   [[nodiscard]] virtual Result<void> change(const LiveRuleset& live, const Ruleset& ruleset) = 0;
   // Removes the table. Not an error where there is none.
   [[nodiscard]] virtual Result<void> remove(const std::string& table = "menshen") = 0;

@@ -1,13 +1,14 @@
 // Multi-terminal binary decision diagrams: functions from the bits of a packet to a number.
 //
-// Reduced and shared: two functions are equal exactly where their Node is equal, which is what makes
-// a proof out of a comparison. (Bryant, "Graph-Based Algorithms for Boolean Function Manipulation",
-// IEEE ToC 1986; Fujita, McGeer and Yang, "Multi-Terminal Binary Decision Diagrams", FMSD 1997.)
+// Reduced and shared: two functions are equal exactly where their Node is equal, which is what
+// makes a proof out of a comparison. (Bryant, "Graph-Based Algorithms for Boolean Function
+// Manipulation", IEEE ToC 1986; Fujita, McGeer and Yang, "Multi-Terminal Binary Decision Diagrams",
+// FMSD 1997.)
 //
 // Terminal 0 stands for "no" and for "nothing here". An operation costs at most the product of its
-// operands' nodes; in this module they meet in few places, and it is near their sum. Memory: 16 bytes
-// a node and the cache of results. Never fails: past nodes_max every result is worthless and full()
-// says so. Not thread-safe.
+// operands' nodes; in this module they meet in few places, and it is near their sum. Memory: 16
+// bytes a node and the cache of results. Never fails: past nodes_max every result is worthless and
+// full() says so. Not thread-safe.
 #pragma once
 
 #include <compare>

@@ -5,9 +5,9 @@
 // wrote the ruleset (nft/lower.hpp) and takes nothing from it but the names of kernel things.
 //
 // Follows what the kernel does (net/netfilter/nf_tables_core.c, nft_ct.c): a rule ends at its first
-// expression that does not match; what it wrote before that stays; reading a connection's address of
-// the other family, or anything of a packet without connection, ends the rule; the end of a chain
-// returns to the last jump or to the base chain's policy.
+// expression that does not match; what it wrote before that stays; reading a connection's address
+// of the other family, or anything of a packet without connection, ends the rule; the end of a
+// chain returns to the last jump or to the base chain's policy.
 #pragma once
 
 #include <set>

@@ -10,8 +10,9 @@
 //      the connection's original addresses, protocol and destination port;
 //   4. what has no valid connection is dropped.
 //
-// Why 2 is safe: no connection carries a mark of a new generation when its ruleset comes into force,
-// and a mark is part of each outcome here: so every marked connection was decided by this policy.
+// Why 2 is safe: no connection carries a mark of a new generation when its ruleset comes into
+// force, and a mark is part of each outcome here: so every marked connection was decided by this
+// policy.
 #pragma once
 
 #include "policy/model/policy.hpp"

@@ -6,13 +6,15 @@
 //   const Report again = prove_live(policy, live, options, surroundings);  // what the kernel holds
 //
 // The whole packet space is compared: addresses of both families, interfaces, protocols, ports,
-// connection states and marks. Fields are cut into classes that neither side tells apart (space.hpp),
-// each side becomes a canonical function over the classes (evaluate.hpp, intent.hpp), and equal
-// functions are one node (diagram.hpp). Where they are not, a packet is shown on which they differ.
+// connection states and marks. Fields are cut into classes that neither side tells apart
+// (space.hpp), each side becomes a canonical function over the classes (evaluate.hpp, intent.hpp),
+// and equal functions are one node (diagram.hpp). Where they are not, a packet is shown on which
+// they differ.
 //
 // What is proved rests on: the kernel executing nf_tables as its source says; connection tracking
-// telling state and original direction rightly; nothing else taking part. What of the last point can
-// be seen is listed as not modelled (nft/surroundings.hpp), and the conclusion is then `unknown`.
+// telling state and original direction rightly; nothing else taking part. What of the last point
+// can be seen is listed as not modelled (nft/surroundings.hpp), and the conclusion is then
+// `unknown`.
 //
 // Cost: near linear in networks, lines and set elements; memory 16 bytes a node, at most nodes_max.
 // Thread-safe: keeps nothing.

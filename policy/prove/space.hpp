@@ -1,4 +1,5 @@
-// The values of one packet field, cut into classes that nothing in a ruleset or a policy tells apart.
+// The values of one packet field, cut into classes that nothing in a ruleset or a policy tells
+// apart.
 //
 // An *atom* is a range of values without a boundary inside (Delta-net, NSDI 2017); a *class* is all
 // atoms that every split treats alike (Yang and Lam, "Real-time Verification of Network Properties

@@ -1,7 +1,7 @@
 // One packet through a ruleset, expression by expression, as the kernel would.
 //
-// The slow, obvious twin of evaluate.hpp: it knows nothing of classes or diagrams. It also says which
-// rules a counter-example meets.
+// The slow, obvious twin of evaluate.hpp: it knows nothing of classes or diagrams. It also says
+// which rules a counter-example meets.
 #pragma once
 
 #include <string>

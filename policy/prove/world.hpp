@@ -1,8 +1,8 @@
 // The packet space of one proof: each field's classes, and where its bits stand in a diagram.
 //
 // Both sides of the proof, what the ruleset does (evaluate.hpp) and what the policy says
-// (intent.hpp), are functions over this space. Its classes come from both, so that neither tells two
-// values of a class apart.
+// (intent.hpp), are functions over this space. Its classes come from both, so that neither tells
+// two values of a class apart.
 #pragma once
 
 #include <array>
