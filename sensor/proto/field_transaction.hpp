@@ -9,13 +9,24 @@
 
 namespace menshen::sensor {
 
+// Of one transaction.
+inline constexpr std::size_t fields_max = 1024;  // buffers, and as many numbers
+inline constexpr std::size_t field_bytes_max = 1U << 20U;
+
 class FieldTransaction final : public Transaction {
  public:
   explicit FieldTransaction(AppProto proto) : proto_(proto) {}
 
-  // In the order in which instances appear. A buffer is whole when it is added.
-  void add(Buffer buffer, std::string_view bytes) { buffers_.emplace_back(buffer, bytes); }
-  void add(Number number, std::uint64_t value) { numbers_.emplace_back(number, value); }
+  // In the order in which instances appear. A buffer is whole when it is added. What is beyond the
+  // limits above is left out.
+  void add(Buffer buffer, std::string_view bytes) {
+    if (buffers_.size() == fields_max || bytes.size() > field_bytes_max - bytes_) return;
+    bytes_ += bytes.size();
+    buffers_.emplace_back(buffer, bytes);
+  }
+  void add(Number number, std::uint64_t value) {
+    if (numbers_.size() < fields_max) numbers_.emplace_back(number, value);
+  }
   void finish(Direction direction) { complete_[static_cast<std::size_t>(direction)] = true; }
   void finish() { complete_ = {true, true}; }
 
@@ -34,6 +45,7 @@ class FieldTransaction final : public Transaction {
  private:
   AppProto proto_;
   std::array<bool, 2> complete_{};
+  std::size_t bytes_ = 0;
   std::vector<std::pair<Buffer, std::string>> buffers_;
   std::vector<std::pair<Number, std::uint64_t>> numbers_;
 };

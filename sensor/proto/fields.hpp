@@ -381,7 +381,7 @@ enum class Number : std::uint8_t {
   modbus_unit,
   modbus_access,
   modbus_address,
-  modbus_quantity,
+  modbus_address_last,
   modbus_value,
   // dnp3
   dnp3_func,

@@ -2,12 +2,20 @@
 
 #include <algorithm>
 
+#include "sensor/proto/message_dissectors.hpp"
 #include "sensor/proto/probe.hpp"
 
 namespace menshen::sensor {
 namespace {
 
 constexpr std::uint16_t ftp_ports[] = {21};
+
+// Where a protocol's first bytes say too little.
+constexpr std::uint16_t mqtt_ports[] = {1883};
+constexpr std::uint16_t modbus_ports[] = {502};
+constexpr std::uint16_t dnp3_ports[] = {20000};
+constexpr std::uint16_t enip_ports[] = {44818, 2222};
+constexpr std::uint16_t ntp_ports[] = {123};
 
 constexpr Dissector streams[] = {
     {AppProto::http1, &probe_http1, &make_http1_parser},
@@ -19,11 +27,35 @@ constexpr Dissector streams[] = {
     {AppProto::smtp, &probe_smtp, &make_smtp_parser},
     {AppProto::ftp, &probe_ftp, &make_ftp_parser},
     {AppProto::dns, &probe_dns_stream, &make_dns_stream_parser},
+    {AppProto::sip, &probe_sip, &make_sip_stream_parser},
+    {AppProto::ldap, &probe_ldap_stream, &make_ldap_stream_parser},
+    {AppProto::krb5, &probe_krb5_stream, &make_krb5_stream_parser},
+    {AppProto::mqtt, &probe_mqtt, &make_mqtt_parser},
+    {AppProto::mqtt, &probe_mqtt_by_port, &make_mqtt_parser, mqtt_ports},
+    {AppProto::rfb, &probe_rfb, &make_rfb_parser},
+    {AppProto::rdp, &probe_rdp, &make_rdp_parser},
+    {AppProto::pgsql, &probe_pgsql, &make_pgsql_parser},
+    {AppProto::mysql, &probe_mysql, &make_mysql_parser},
+    {AppProto::redis, &probe_redis, &make_redis_parser},
+    {AppProto::telnet, &probe_telnet, &make_telnet_parser},
+    {AppProto::dnp3, &probe_dnp3, &make_dnp3_parser},
+    {AppProto::dnp3, &probe_dnp3_by_port, &make_dnp3_parser, dnp3_ports},
+    {AppProto::modbus, &probe_modbus, &make_modbus_parser, modbus_ports},
+    {AppProto::enip, &probe_enip_stream, &make_enip_stream_parser, enip_ports},
 };
 
 constexpr Dissector datagrams[] = {
     {AppProto::dcerpc, &probe_dcerpc_datagram, &make_dcerpc_datagram_parser},
     {AppProto::dns, &probe_dns_datagram, &make_dns_datagram_parser},
+    {AppProto::sip, &probe_sip, &make_sip_datagram_parser},
+    {AppProto::snmp, &probe_snmp, &make_snmp_parser},
+    {AppProto::krb5, &probe_krb5_datagram, &make_krb5_datagram_parser},
+    {AppProto::ldap, &probe_ldap_datagram, &make_ldap_datagram_parser},
+    {AppProto::dhcp, &probe_dhcp, &make_dhcp_parser},
+    {AppProto::ike, &probe_ike, &make_ike_parser},
+    {AppProto::bittorrent_dht, &probe_bittorrent_dht, &make_bittorrent_dht_parser},
+    {AppProto::enip, &probe_enip_datagram, &make_enip_datagram_parser, enip_ports},
+    {AppProto::ntp, &probe_ntp, &make_ntp_parser, ntp_ports},
 };
 
 bool asked_at(const Dissector& dissector, const FiveTuple& tuple) noexcept {
