@@ -47,6 +47,7 @@ constexpr std::pair<std::string_view, AppProto> names[] = {
     // Other spellings.
     {"http1", AppProto::http1},
     {"ssl", AppProto::tls},
+    {"ikev2", AppProto::ike},
 };
 
 }  // namespace

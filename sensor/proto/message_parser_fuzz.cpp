@@ -89,7 +89,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (size >= 3 && !over) {
     const auto direction = (data[0] & 1U) != 0 ? Direction::to_client : Direction::to_server;
     const unsigned what = data[0] >> 1U & 0x0fU;
-    const std::size_t length = std::min(std::size_t{data[1]} | std::size_t{data[2]} << 8U, size - 3);
+    const std::size_t length =
+        std::min(std::size_t{data[1]} | std::size_t{data[2]} << 8U, size - 3);
     // A copy of its own size, so that reading past it is seen.
     const std::vector<std::uint8_t> piece(data + 3, data + 3 + length);
     data += 3 + length;
