@@ -94,6 +94,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> field_keywords();
 [[nodiscard]] std::span<const Keyword> header_keywords();
 [[nodiscard]] std::span<const Keyword> network_keywords();
+[[nodiscard]] std::span<const Keyword> protocol_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
 
 // ---- helpers for the parse functions

@@ -40,8 +40,11 @@ struct FlagName {
   std::uint64_t bit;
 };
 constexpr FlagName mqtt_flags[] = {{"dup", 8}, {"retain", 1}};
-constexpr FlagName mqtt_connect_flags[] = {
-    {"username", 0x80}, {"password", 0x40}, {"will_retain", 0x20}, {"will", 4}, {"clean_session", 2}};
+constexpr FlagName mqtt_connect_flags[] = {{"username", 0x80},
+                                           {"password", 0x40},
+                                           {"will_retain", 0x20},
+                                           {"will", 4},
+                                           {"clean_session", 2}};
 
 // "retain,!dup": each named flag is set, or with ! not set; or a number.
 Result<NumberRange> parse_flags(std::span<const FlagName> names, std::string_view text) {
@@ -121,9 +124,9 @@ constexpr Bits modbus_categories[] = {
     {"reserved", modbus::reserved},
     {"all", modbus::public_assigned | modbus::public_unassigned | modbus::user | modbus::reserved},
 };
-constexpr Bits modbus_access[] = {
-    {"read", modbus::read},   {"write", modbus::write}, {"discretes", modbus::discretes},
-    {"coils", modbus::coils}, {"input", modbus::input}, {"holding", modbus::holding}};
+constexpr Bits modbus_access[] = {{"read", modbus::read},           {"write", modbus::write},
+                                  {"discretes", modbus::discretes}, {"coils", modbus::coils},
+                                  {"input", modbus::input},         {"holding", modbus::holding}};
 
 Result<void> ask_modbus(RuleDraft& draft, Number number, std::string_view text, std::uint64_t max) {
   const NumberRange range = MENSHEN_TRY(parse_range(text, max));
@@ -220,7 +223,9 @@ Result<std::uint64_t> number_or_name(const Names& names, std::string_view text) 
   if (const auto number = parse_number(text)) return *number;
   const auto same = [&](const auto& row) {
     return std::ranges::equal(row.name, text, [](char a, char b) {
-      const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+      const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+      };
       return lower(a) == lower(b);
     });
   };
@@ -308,8 +313,8 @@ Result<void> parse_ike_attribute(RuleDraft& draft, const KeywordUse& use) {
   if (equals == std::string_view::npos) return invalid_value(use.value);
   const auto name = trim(use.value.substr(0, equals));
   const auto value = parse_number(trim(use.value.substr(equals + 1)));
-  const auto* found = std::ranges::find(ike_attributes, name,
-                                        &std::pair<std::string_view, Number>::first);
+  const auto* found =
+      std::ranges::find(ike_attributes, name, &std::pair<std::string_view, Number>::first);
   if (found == std::end(ike_attributes) || !value) return invalid_value(use.value);
   ask(draft, none, found->second, {{Kind::equal, *value, 0}});
   return {};
