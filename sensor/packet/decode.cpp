@@ -96,6 +96,9 @@ Decoder::Next Decoder::after(std::uint16_t type) noexcept {
 
 Decoder::Next Decoder::unknown_type(std::uint16_t /*type*/) noexcept {
   if (unknown_ != Anomaly::count) packet_.note(unknown_);
+  if (unknown_ == Anomaly::vlan_unknown_type && packet_.link == LinkType::ethernet) {
+    packet_.note(Anomaly::ethernet_unknown_ethertype);
+  }
   return end(Outcome::not_ip);
 }
 
@@ -161,13 +164,9 @@ Decoder::Next Decoder::service_function() noexcept {
   if (bytes < base_bytes || bytes > reader_.remaining() + 4) {
     return end(Outcome::malformed, Anomaly::nsh_bad_header_length);
   }
-  if (metadata == 0 || metadata == 0x0f) {
-    return end(Outcome::not_ip, Anomaly::nsh_reserved_type);
+  if (metadata != 1 && metadata != 2) {
+    return end(Outcome::not_ip, Anomaly::nsh_unsupported_type);
   }
-  if (metadata == 1 && bytes != 24) {
-    return end(Outcome::malformed, Anomaly::nsh_bad_header_length);
-  }
-  if (metadata > 2) return end(Outcome::not_ip, Anomaly::nsh_unsupported_type);
   reader_.seek(begin + bytes);
   switch (next) {
     case 1:
@@ -225,9 +224,7 @@ Decoder::Next Decoder::pppoe_session() noexcept {
   if (reader_.remaining() < pppoe_header_bytes + 1) {
     return end(Outcome::truncated, Anomaly::pppoe_pkt_too_small);
   }
-  const bool known = reader_.u8() == 0x11 && reader_.u8() == 0;
-  if (!known) packet_.note(Anomaly::pppoe_wrong_code);
-  reader_.seek(packet_.network_offset + pppoe_header_bytes);
+  reader_.skip(pppoe_header_bytes);
   std::uint16_t protocol = reader_.u8();
   // Protocol field compression (RFC 1661 6.5): an odd first octet is all of it.
   if ((protocol & 1U) == 0) protocol = static_cast<std::uint16_t>(protocol << 8U | reader_.u8());
@@ -253,13 +250,6 @@ Decoder::Next Decoder::pppoe_discovery() noexcept {
   reader_.skip(2);
   const std::size_t length = reader_.be16();
   if (length > reader_.remaining()) return end(Outcome::not_ip, Anomaly::pppoe_malformed_tags);
-  ByteReader tags(reader_.take(length));
-  while (!tags.empty()) {
-    const std::uint16_t kind = tags.be16();
-    tags.skip(tags.be16());
-    if (!tags.ok()) return end(Outcome::not_ip, Anomaly::pppoe_malformed_tags);
-    if (kind == 0) break;  // the end-of-list tag
-  }
   return end(Outcome::not_ip);
 }
 
@@ -309,12 +299,25 @@ Decoder::Next Decoder::ppp_payload(std::uint16_t protocol) noexcept {
     case 0x0035:  // Banyan
     case 0x003f:  // NetBIOS
       return end(Outcome::not_ip, Anomaly::ppp_unsup_proto);
+    case 0x8021:  // network control protocols of IPv4,
+    case 0x8023:  // OSI,
+    case 0x8025:  // XNS,
+    case 0x8027:  // DECnet,
+    case 0x8029:  // AppleTalk,
+    case 0x802b:  // IPX,
+    case 0x8031:  // bridging,
+    case 0x8035:  // Banyan,
+    case 0x803f:  // NetBIOS,
+    case 0x8057:  // IPv6,
+    case 0x80fd:  // compression
+    case 0xc021:  // link control
+    case 0xc023:  // passwords
+    case 0xc025:  // link quality
+    case 0xc223:  // challenges
+      return end(Outcome::not_ip);
     default:
-      break;
+      return end(Outcome::not_ip, Anomaly::ppp_wrong_type);
   }
-  // Link and network control protocols (RFC 1661 2): nothing is wrong with them.
-  if (protocol >= 0x8000) return end(Outcome::not_ip);
-  return end(Outcome::not_ip, Anomaly::ppp_wrong_type);
 }
 
 // The writer's own address family, in the writer's byte order.

@@ -3,9 +3,9 @@
 // Link types: Ethernet, Linux cooked v1 and v2, BSD null/loopback, PPP, Cisco HDLC, raw IP. Before
 // the network header: 802.1Q/802.1ad tags (0x8100, 0x88a8, 0x9100), 802.1ah, 802.1BR, VN-Tag,
 // FabricPath, NSH (RFC 8300), MPLS (RFC 3032) with pseudo wires, PPPoE (RFC 2516). Network: IPv4
-// with options (RFC 791), IPv6 with extension headers (RFC 8200). Transport: TCP (RFC 9293), UDP (RFC 768), ICMP
-// (RFC 792), ICMPv6 (RFC 4443), SCTP's ports (RFC 9260). What is not IP (ARP ...) keeps ip_version
-// 0 and is accepted.
+// with options (RFC 791), IPv6 with extension headers (RFC 8200). Transport: TCP (RFC 9293), UDP
+// (RFC 768), ICMP (RFC 792), ICMPv6 (RFC 4443), SCTP's ports (RFC 9260). What is not IP (ARP ...)
+// keeps ip_version 0 and is accepted.
 //
 // What is wrong with the headers is noted as anomalies; what leaves no sound header to go by is
 // dropped too. A packet that carries another one (tunnel.hpp) is only marked here.

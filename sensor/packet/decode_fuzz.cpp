@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   PacketBatch batch;
   PacketMeta& packet = batch.push();
-  packet.link = static_cast<LinkType>(data[0] % 5);
+  packet.link = static_cast<LinkType>(data[0] % 9);
   packet.data = reinterpret_cast<const std::byte*>(data + 1);
   packet.length = static_cast<std::uint32_t>(size - 1);
   DecodeCounters counters;

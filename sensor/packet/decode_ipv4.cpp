@@ -114,23 +114,30 @@ DecodeOutcome Decoder::ipv4() noexcept {
   ++counters_.ipv4;
   packet_.ip_version = 4;
   packet_.fragment = (fragment & 0x3fffU) != 0;
-  if (header > header_bytes_min) ipv4_options(whole.subspan(header_bytes_min));
+  if (header > header_bytes_min && !ipv4_options(whole.subspan(header_bytes_min))) {
+    return Outcome::malformed;
+  }
   reader_.seek(packet_.network_offset + header);
   return transport(proto, total - header);
 }
 
-void Decoder::ipv4_options(Bytes options) noexcept {
+// False: their lengths are wrong, so every receiver refuses the packet (RFC 1812 4.2.2.6).
+bool Decoder::ipv4_options(Bytes options) noexcept {
   if (options.size() % 8 != 0) packet_.note(Anomaly::ipv4_opt_pad_required);
-  std::uint64_t seen[4] = {};
+  std::array<std::uint64_t, 4> seen{};
   ByteReader reader(options);
   while (!reader.empty()) {
     const std::uint8_t kind = reader.u8();
-    if (kind == end_of_list) return;
+    if (kind == end_of_list) break;
     if (kind == no_operation) continue;
-    if (reader.empty()) return packet_.note(Anomaly::ipv4_opt_eol_required);
+    if (reader.empty()) {
+      packet_.note(Anomaly::ipv4_opt_eol_required);
+      break;
+    }
     const std::uint8_t length = reader.u8();
     if (length < 2 || length - 2U > reader.remaining()) {
-      return packet_.note(Anomaly::ipv4_opt_invalid_len);
+      packet_.note(Anomaly::ipv4_opt_invalid_len);
+      return false;
     }
     const Bytes value = reader.take(length - 2U);
     std::uint64_t& word = seen[kind / 64U];
@@ -142,6 +149,7 @@ void Decoder::ipv4_options(Bytes options) noexcept {
     }
     word |= bit;
   }
+  return true;
 }
 
 }  // namespace menshen::sensor

@@ -38,9 +38,7 @@ bool is_extension(std::uint8_t header) noexcept {
 }  // namespace
 
 DecodeOutcome Decoder::ipv6() noexcept {
-  if (reader_.remaining() < header_bytes) {
-    return refuse(Outcome::truncated, Anomaly::ipv6_pkt_too_small);
-  }
+  if (reader_.remaining() < header_bytes) return Outcome::truncated;
   const bool oversized = reader_.remaining() > 0xffff;
   const std::uint8_t version = reader_.u8();
   reader_.skip(3);
@@ -66,7 +64,8 @@ DecodeOutcome Decoder::extensions(std::uint8_t next, std::size_t length) noexcep
     }
     if (length < 8) return refuse(Outcome::malformed, Anomaly::ipv6_trunc_exthdr);
     const std::uint8_t header = next;
-    const bool repeated = header == fragment && seen.fragment;
+    const bool repeated =
+        (header == fragment && seen.fragment) || (header == hop_by_hop && seen.hop);
     count_extension(header, seen);
     next = reader_.u8();
     const std::uint8_t units = reader_.u8();
@@ -78,8 +77,10 @@ DecodeOutcome Decoder::extensions(std::uint8_t next, std::size_t length) noexcep
       if (units != 0) packet_.note(Anomaly::ipv6_fh_non_zero_reserved_field);
       const Outcome part = fragment_header(next, length - bytes, repeated);
       if (packet_.fragment) return part;
-    } else if (!extension_options(header, reader_.take(bytes - 2))) {
-      return Outcome::malformed;
+    } else if (repeated) {
+      reader_.skip(bytes - 2);
+    } else {
+      extension_options(header, reader_.take(bytes - 2));
     }
     length -= bytes;
   }
@@ -112,19 +113,19 @@ void Decoder::count_extension(std::uint8_t header, ExtensionsSeen& seen) noexcep
   }
 }
 
-// `options`: the header without its first two octets. False: no sound header follows.
-bool Decoder::extension_options(std::uint8_t header, Bytes options) noexcept {
+// `options`: the header without its first two octets.
+void Decoder::extension_options(std::uint8_t header, Bytes options) noexcept {
   if (header == routing) {
     if (options[0] == std::byte{0}) packet_.note(Anomaly::ipv6_rh_type_0);
-    return true;
+    return;
   }
   if (header == authentication) {
     if (options[0] != std::byte{0} || options[1] != std::byte{0}) {
       packet_.note(Anomaly::ipv6_exthdr_ah_res_not_null);
     }
-    return true;
+    return;
   }
-  if (header != hop_by_hop && header != destination) return true;
+  if (header != hop_by_hop && header != destination) return;
   const bool hop = header == hop_by_hop;
   bool only_padding = true;
   ByteReader reader(options);
@@ -135,7 +136,7 @@ bool Decoder::extension_options(std::uint8_t header, Bytes options) noexcept {
     reader.skip(length);
     if (!reader.ok()) {
       packet_.note(Anomaly::ipv6_exthdr_invalid_optlen);
-      return true;
+      break;
     }
     if (kind == 1) {  // PadN
       if (length == 0) packet_.note(Anomaly::ipv6_zero_len_padn);
@@ -146,7 +147,7 @@ bool Decoder::extension_options(std::uint8_t header, Bytes options) noexcept {
     const bool alert = kind == 0x05;
     const bool home = kind == 0xc9;
     const std::size_t wanted = jumbo ? 4 : alert ? 2 : home ? 16 : length;
-    if (length != wanted) packet_.note(Anomaly::ipv6_exthdr_invalid_optlen);
+    if (length < wanted) packet_.note(Anomaly::ipv6_exthdr_invalid_optlen);
     if (!jumbo && !alert && !home) {
       packet_.note(hop ? Anomaly::ipv6_hopopts_unknown_opt : Anomaly::ipv6_dstopts_unknown_opt);
     }
@@ -154,7 +155,6 @@ bool Decoder::extension_options(std::uint8_t header, Bytes options) noexcept {
   if (only_padding) {
     packet_.note(hop ? Anomaly::ipv6_hopopts_only_padding : Anomaly::ipv6_dstopts_only_padding);
   }
-  return true;
 }
 
 // `length`: bytes behind the fragment header. An atomic fragment (RFC 6946) is a whole datagram.

@@ -17,6 +17,7 @@ constexpr std::size_t esp_header_bytes = 8;
 constexpr std::uint8_t proto_ipv4 = 4;
 constexpr std::uint8_t proto_ipv6 = 41;
 constexpr std::uint8_t proto_esp = 50;
+constexpr std::uint8_t proto_none = 59;
 constexpr std::uint8_t proto_mpls = 137;
 
 // The highest code of each ICMP type that has one; none: an unknown type.
@@ -71,6 +72,7 @@ std::optional<Icmpv6Type> icmpv6_type(std::uint8_t type) noexcept {
     case 137:
     case 141:  // inverse neighbour discovery
     case 142:
+    case 143:  // multicast listeners, version 2
     case 148:  // secure neighbour discovery
     case 149:
       return Icmpv6Type{0};
@@ -81,7 +83,6 @@ std::optional<Icmpv6Type> icmpv6_type(std::uint8_t type) noexcept {
     case 130:  // multicast listeners
     case 131:
     case 132:
-    case 143:
       return Icmpv6Type{0, true};
     case 138:  // router renumbering
     case 139:  // node information
@@ -156,7 +157,10 @@ DecodeOutcome Decoder::transport(IpProto proto, std::size_t length) noexcept {
         case proto_mpls:
           packet_.tunnel = true;
           break;
+        case proto_none:
+          break;
         default:
+          if (packet_.ip_version == 6) packet_.note(Anomaly::ipv6_unknown_next_header);
           break;
       }
       break;
@@ -186,6 +190,7 @@ void Decoder::tcp_options(Bytes options) noexcept {
     sack_permitted = 4,
     sack = 5,
     timestamps = 8,
+    signature = 19,  // RFC 2385
   };
   constexpr unsigned window_scale_max = 14;  // RFC 7323 2.3
   unsigned seen = 0;
@@ -217,6 +222,9 @@ void Decoder::tcp_options(Bytes options) noexcept {
       case sack:
         if ((length - 2) % 8 != 0) wanted = 0;
         break;
+      case signature:
+        wanted = 18;
+        break;
       default:
         continue;
     }
@@ -240,7 +248,6 @@ DecodeOutcome Decoder::udp(std::size_t length) noexcept {
   if (stated == 0 && length > 0xffff) stated = length;
   if (stated > length) return refuse(Outcome::truncated, Anomaly::udp_pkt_too_small);
   if (stated < udp_header_bytes) return refuse(Outcome::malformed, Anomaly::udp_len_invalid);
-  if (stated != length) packet_.note(Anomaly::udp_hlen_invalid);
   const bool unused = reader_.be16() == 0 && packet_.ip_version == 4;  // RFC 768: no checksum
   packet_.tunnel = destination == vxlan_port || destination == geneve_port ||
                    source == teredo_port || destination == teredo_port;
@@ -254,8 +261,9 @@ DecodeOutcome Decoder::icmp(std::size_t length) noexcept {
   const std::uint8_t code = reader_.u8();
   if (const auto code_max = icmp_code_max(type)) {
     const bool gap = type == 9 && code != 0 && code != 16;
-    if (code > *code_max || gap) packet_.note(Anomaly::icmpv4_unknown_code);
-    if (icmp_reports(type)) {
+    if (code > *code_max || gap) {
+      packet_.note(Anomaly::icmpv4_unknown_code);
+    } else if (icmp_reports(type)) {
       embedded_ip(packet_.payload().subspan(icmp_header_bytes), 4, Anomaly::icmpv4_ipv4_trunc_pkt,
                   Anomaly::icmpv4_ipv4_unknown_ver);
     }
@@ -272,10 +280,11 @@ DecodeOutcome Decoder::icmpv6(std::size_t length) noexcept {
   const std::uint8_t type = reader_.u8();
   const std::uint8_t code = reader_.u8();
   if (const auto known = icmpv6_type(type)) {
-    if (code > known->code_max) packet_.note(Anomaly::icmpv6_unknown_code);
+    const bool known_code = code <= known->code_max;
+    if (!known_code) packet_.note(Anomaly::icmpv6_unknown_code);
     const auto hops = std::to_integer<unsigned>(packet_.data[packet_.network_offset + 7U]);
     if (known->listener && hops != 1) packet_.note(Anomaly::icmpv6_mld_message_with_invalid_hl);
-    if (type < errors_end) {
+    if (type < errors_end && known_code) {
       embedded_ip(packet_.payload().subspan(icmp_header_bytes), 6, Anomaly::icmpv6_ipv6_trunc_pkt,
                   Anomaly::icmpv6_ipv6_unknown_version);
     }
@@ -294,6 +303,7 @@ DecodeOutcome Decoder::icmpv6(std::size_t length) noexcept {
 void Decoder::embedded_ip(Bytes datagram, unsigned version, Anomaly truncated,
                           Anomaly unknown) noexcept {
   const std::size_t header = version == 4 ? 20 : 40;
+  if (datagram.empty()) return;
   if (datagram.size() < header) return packet_.note(truncated);
   if (std::to_integer<unsigned>(datagram[0]) >> 4U != version) packet_.note(unknown);
 }

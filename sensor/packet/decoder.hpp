@@ -49,7 +49,7 @@ class Decoder {
   Outcome ipv4() noexcept;
   bool ipv4_header_sound(std::size_t available, std::size_t header, std::size_t total,
                          unsigned version) noexcept;
-  void ipv4_options(Bytes options) noexcept;
+  bool ipv4_options(Bytes options) noexcept;
 
   // decode_ipv6.cpp
   struct ExtensionsSeen {
@@ -59,7 +59,7 @@ class Decoder {
   Outcome ipv6() noexcept;
   Outcome extensions(std::uint8_t next, std::size_t length) noexcept;
   void count_extension(std::uint8_t header, ExtensionsSeen& seen) noexcept;
-  bool extension_options(std::uint8_t header, Bytes options) noexcept;
+  void extension_options(std::uint8_t header, Bytes options) noexcept;
   Outcome fragment_header(std::uint8_t next, std::size_t length, bool repeated) noexcept;
 
   // decode_transport.cpp

@@ -78,6 +78,7 @@ struct HalfStream {
       0;  // the receiver has never offered to take bytes from here on; 0: unknown
   std::uint64_t gap_begin = 0;  // the last hole given up
   std::uint64_t gap_end = 0;
+  bool gap_to_tell = false;  // noted on the packet that acknowledges what follows it
   std::optional<std::uint64_t> fin;
   FlightBuffer flight;
   PendingBytes pending;

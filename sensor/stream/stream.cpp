@@ -4,6 +4,7 @@
 
 #include "sensor/packet/decode.hpp"
 #include "sensor/stream/half_stream.hpp"
+#include "sensor/stream/tcp_tracker.hpp"
 
 namespace menshen::sensor {
 
@@ -15,6 +16,7 @@ constexpr std::int64_t ack_ahead_max = std::int64_t{1} << 30U;
 
 struct StreamSlot final : FlowSlot {
   std::array<HalfStream, 2> halves;
+  TcpTracker tracker;
   bool handshake = false;  // a SYN/ACK answered a SYN
   bool reset = false;
   bool released = false;  // encrypted: nothing more is kept
@@ -61,13 +63,10 @@ struct StreamWork {
 
   [[nodiscard]] bool is_inline() const noexcept { return options.mode == SensorMode::inline_; }
 
-  void refuse(DropReason reason) const noexcept {
-    packet.refuse(Verdict::drop, reason);
-  }
+  void refuse(DropReason reason) const noexcept { packet.refuse(Verdict::drop, reason); }
 
-  void run() {
+  void run(const TcpHeader& tcp) {
     const Direction d = packet.direction;
-    const TcpHeader tcp = tcp_header(packet);
     if ((packet.tcp_flags & tcp_rst) != 0) return reset(d, tcp);
     if ((packet.tcp_flags & tcp_syn) != 0) {
       synchronise(d, tcp);
@@ -200,6 +199,11 @@ struct StreamWork {
     // The FIN was acknowledged, but bytes before it were never seen.
     if (peer.fin && acked > *peer.fin && peer.pending.empty() && peer.next < *peer.fin) {
       give_up(reverse(d), *peer.fin);
+      peer.gap_to_tell = false;
+    }
+    if (peer.gap_to_tell && acked > peer.gap_end) {
+      peer.gap_to_tell = false;
+      packet.note(Anomaly::stream_reassembly_seq_gap);
     }
   }
 
@@ -245,6 +249,7 @@ struct StreamWork {
     }
     if (!half.flight.agrees(begin, old)) {
       ++counters.overlaps;
+      packet.note(Anomaly::stream_reassembly_overlap_different_data);
       refuse(DropReason::stream_overlap);
       return !is_inline();
     }
@@ -263,6 +268,7 @@ struct StreamWork {
     if (half.pending.empty() && offset == half.next) return deliver(d, bytes);
     if (!half.pending.agrees(offset, bytes)) {
       ++counters.overlaps;
+      packet.note(Anomaly::stream_reassembly_overlap_different_data);
       refuse(DropReason::stream_overlap);
       if (is_inline()) return;
     } else if (offset == half.next) {
@@ -271,6 +277,7 @@ struct StreamWork {
     }
     if (!has_room(half, bytes.size())) {
       ++counters.memory_limit;
+      packet.note(Anomaly::stream_reassembly_insert_memcap);
       if (is_inline() && offset != half.next) return refuse(DropReason::stream_memory);
       while (!half.pending.empty() && !half.closed && half.pending.begin() <= offset) {
         give_up_hole(d);
@@ -317,6 +324,7 @@ struct StreamWork {
     if (deep && !half.depth_reached) {
       half.depth_reached = true;
       ++counters.depth_reached;
+      packet.note(Anomaly::stream_reassembly_depth_reached);
       close(d, &packet);
       account(half, [&] {
         half.pending.clear();
@@ -364,6 +372,7 @@ struct StreamWork {
     account(half, [&] { half.flight.restart(end); });
     ++counters.gaps;
     counters.gap_bytes += length;
+    half.gap_to_tell = flow.app != AppProto::unknown;
     if (!half.closed) stage.observer_->on_gap(flow, d, length, packet);
   }
 
@@ -422,13 +431,16 @@ void StreamStage::process(PacketMeta& packet) {
     return;
   }
   Flow& flow = *packet.flow;
-  if (flow.midstream && !options_.midstream) return;
+  const TcpHeader tcp = tcp_header(packet);
+  const bool is_inline = options_.mode == SensorMode::inline_;
+  if (flow.midstream && !options_.midstream) {
+    TcpTracker{}.see(packet, tcp, is_inline);
+    return;
+  }
   if (flow.stream == nullptr) flow.stream = std::make_unique<StreamSlot>();
-  StreamWork{.stage = *this,
-             .flow = flow,
-             .slot = static_cast<StreamSlot&>(*flow.stream),
-             .packet = packet}
-      .run();
+  auto& slot = static_cast<StreamSlot&>(*flow.stream);
+  if (!flow.midstream) slot.tracker.see(packet, tcp, is_inline);
+  StreamWork{.stage = *this, .flow = flow, .slot = slot, .packet = packet}.run(tcp);
 }
 
 void StreamStage::end(Flow& flow) {
