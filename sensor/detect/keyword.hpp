@@ -92,6 +92,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> transform_keywords();
 [[nodiscard]] std::span<const Keyword> file_keywords();
 [[nodiscard]] std::span<const Keyword> field_keywords();
+[[nodiscard]] std::span<const Keyword> web_keywords();
 [[nodiscard]] std::span<const Keyword> header_keywords();
 [[nodiscard]] std::span<const Keyword> network_keywords();
 [[nodiscard]] std::span<const Keyword> protocol_keywords();
@@ -109,6 +110,8 @@ struct Keyword {
 [[nodiscard]] std::optional<std::int64_t> parse_signed(std::string_view text);
 // "5", "!5", "<5", ">=5", "5<>9", "5-9"; K, M, G after a number multiply.
 [[nodiscard]] Result<NumberRange> parse_range(std::string_view text, std::uint64_t max);
+// "&0xf0=0x10", "&1!=1": some of the bits.
+[[nodiscard]] Result<NumberRange> parse_mask(std::string_view text);
 [[nodiscard]] std::optional<std::string_view> unquote(std::string_view text);
 // |41 42| and backslash escapes to bytes.
 [[nodiscard]] Result<std::string> parse_pattern(std::string_view text);

@@ -103,23 +103,8 @@ Result<void> parse_tls_value(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
-Result<void> parse_tls_version(RuleDraft& draft, const KeywordUse& use) {
-  std::string_view version = unquote(use.value).value_or(use.value);
-  if (version.starts_with("tls")) version.remove_prefix(3);  // ssl_version:tls1.2
-  static constexpr std::string_view known[] = {"1.0", "1.1", "1.2", "1.3"};
-  if (std::find(std::begin(known), std::end(known), version) == std::end(known))
-    return invalid_value(use.value);
-  Content content;
-  content.pattern = version;
-  content.startswith = content.endswith = true;
-  draft.add_test_in({BufferKind::transaction, Buffer::count, Buffer::tls_version},
-                    {std::move(content)});
-  return {};
-}
-
 using Value = Keyword::Value;
 constexpr Keyword others[] = {
-    {"tls.version", Value::required, &parse_tls_version},
     {"uricontent", Value::required, &parse_uricontent},
     {"tls.subject", Value::required, &parse_tls_value<Buffer::tls_cert_subject, false>},
     {"tls.issuerdn", Value::required, &parse_tls_value<Buffer::tls_cert_issuer, false>},

@@ -16,18 +16,6 @@ const NumberName& number_named(std::string_view name) {
   return *std::ranges::find(number_names(), name, &NumberName::name);
 }
 
-// "&0xf0=0x10", "&1!=1": some of the bits.
-Result<NumberRange> parse_mask(std::string_view text) {
-  const auto equals = text.find('=');
-  if (equals == std::string_view::npos) return invalid_value(text);
-  const bool negated = equals > 0 && text[equals - 1] == '!';
-  const auto mask = parse_number(trim(text.substr(1, equals - 1 - (negated ? 1 : 0))));
-  const auto value = parse_number(trim(text.substr(equals + 1)));
-  if (!mask || !value || (*value & ~*mask) != 0) return invalid_value(text);
-  return NumberRange{negated ? NumberRange::Kind::not_masked : NumberRange::Kind::masked, *mask,
-                     *value};
-}
-
 Result<NumberRange> parse_wanted(const NumberName& number, std::string_view text) {
   if (text.starts_with('&')) return parse_mask(text);
   const bool negated = text.starts_with('!');
@@ -88,7 +76,9 @@ Result<void> parse_event(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_frame(RuleDraft& draft, const KeywordUse& use) {
   for (const FrameName& frame : frame_names()) {
     if (!is_parsed(frame.proto)) continue;
-    const bool named = use.value == fmt::format("{}.{}", app_proto_name(frame.proto), frame.name);
+    const std::size_t dot = use.value.find('.');
+    const bool named = dot != std::string_view::npos && use.value.substr(dot + 1) == frame.name &&
+                       app_proto_of(use.value.substr(0, dot)) == frame.proto;
     const bool implied = use.value == frame.name && draft.rule.proto.apps.contains(frame.proto);
     if (!named && !implied) continue;
     draft.open_buffer({BufferKind::transaction, frame.to_server, frame.to_client, frame.proto},
@@ -100,6 +90,17 @@ Result<void> parse_frame(RuleDraft& draft, const KeywordUse& use) {
 }
 
 }  // namespace
+
+Result<NumberRange> parse_mask(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == std::string_view::npos) return invalid_value(text);
+  const bool negated = equals > 0 && text[equals - 1] == '!';
+  const auto mask = parse_number(trim(text.substr(1, equals - 1 - (negated ? 1 : 0))));
+  const auto value = parse_number(trim(text.substr(equals + 1)));
+  if (!mask || !value || (*value & ~*mask) != 0) return invalid_value(text);
+  return NumberRange{negated ? NumberRange::Kind::not_masked : NumberRange::Kind::masked, *mask,
+                     *value};
+}
 
 std::span<const Keyword> field_keywords() {
   static const auto keywords = [] {

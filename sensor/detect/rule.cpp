@@ -20,7 +20,7 @@ bool reads(const BitTest& test) {
 
 AppProtoSet BufferRef::protos() const noexcept {
   if (proto != AppProto::unknown) return std::span(&proto, 1);
-  return carriers(buffer_info(to_server != Buffer::count ? to_server : to_client).proto);
+  return carriers(to_server != Buffer::count ? to_server : to_client);
 }
 
 bool NumberRange::contains(std::uint64_t value) const noexcept {

@@ -55,7 +55,10 @@ struct Decompressor::State {
     switch (coding) {
       case ContentCoding::gzip:
       case ContentCoding::deflate:
-        zlib = std::make_unique<Inflater>(any_zlib_header);
+      case ContentCoding::raw_deflate:
+        may_lack_header = coding == ContentCoding::deflate;
+        zlib = std::make_unique<Inflater>(coding == ContentCoding::raw_deflate ? no_zlib_header
+                                                                               : any_zlib_header);
         if (!zlib->ready) status = Status::broken;
         return;
       case ContentCoding::brotli:
@@ -77,6 +80,7 @@ struct Decompressor::State {
     switch (coding) {
       case ContentCoding::gzip:
       case ContentCoding::deflate:
+      case ContentCoding::raw_deflate:
         return step_zlib(bytes);
       case ContentCoding::brotli:
         return step_brotli(bytes);
@@ -89,7 +93,7 @@ struct Decompressor::State {
   std::size_t step_zlib(Bytes& bytes) {
     const Bytes begin = bytes;
     const int result = run_zlib(bytes);
-    if (result == Z_DATA_ERROR && may_lack_header && coding == ContentCoding::deflate) {
+    if (result == Z_DATA_ERROR && may_lack_header) {
       // Some servers leave zlib's header out: again, from the first byte.
       may_lack_header = false;
       zlib = std::make_unique<Inflater>(no_zlib_header);
@@ -164,7 +168,7 @@ struct Decompressor::State {
   Status status = Status::more;
   std::uint64_t input = 0;
   std::uint64_t output = 0;
-  bool may_lack_header = true;  // of zlib: its first bytes have not been judged
+  bool may_lack_header = false;  // of zlib: its first bytes have not been judged
   std::string header;
   std::unique_ptr<Inflater> zlib;
   BrotliHandle brotli;

@@ -15,7 +15,13 @@
 
 namespace menshen::sensor {
 
-enum class ContentCoding : std::uint8_t { gzip, deflate, brotli, zstd };
+enum class ContentCoding : std::uint8_t {
+  gzip,
+  deflate,      // with zlib's header or without
+  raw_deflate,  // without it
+  brotli,
+  zstd,
+};
 
 // "gzip", "x-gzip", "deflate", "br", "zstd" in any case. Another: nothing.
 [[nodiscard]] std::optional<ContentCoding> content_coding_of(std::string_view token) noexcept;

@@ -1,97 +1,63 @@
 // DNS over UDP and TCP: one transaction for a query and its answer.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <optional>
 
-#include "sensor/proto/dns_message.hpp"
+#include "sensor/proto/dns_fields.hpp"
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/parser.hpp"
 
 namespace menshen::sensor {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json record_json(const DnsRecord& record, bool answer) {
-  Json json{{"rrname", record.name}, {"rrtype", dns_type_name(record.type)}};
-  if (answer) {
-    json["ttl"] = record.ttl;
-    if (!record.rdata.empty()) json["rdata"] = record.rdata;
-  }
-  return json;
-}
-
 class DnsTransaction final : public Transaction {
  public:
-  [[nodiscard]] AppProto proto() const noexcept override { return AppProto::dns; }
-
+  explicit DnsTransaction(AppProto proto) : proto_(proto) {}
+  [[nodiscard]] AppProto proto() const noexcept override { return proto_; }
   [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
-    const auto* records = records_of(buffer);
-    return records == nullptr ? 0 : records->size();
+    return buffers_.instances(buffer);
   }
-
   [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    const auto* records = records_of(buffer);
-    if (records == nullptr || instance >= records->size()) return {};
-    return {as_bytes((*records)[instance].name), true};
+    if (instance >= buffers_.instances(buffer)) return {};
+    return {as_bytes(buffers_.text(buffer, instance)), true};
   }
-
+  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
+    return numbers_.instances(number);
+  }
+  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
+    return numbers_.value(number, instance);
+  }
   [[nodiscard]] bool complete(Direction direction) const noexcept override {
-    return ended || (direction == Direction::to_server ? query.has_value() : answer.has_value());
+    return ended || one_way || messages_[static_cast<std::size_t>(direction)].has_value();
   }
-
+  // Of the last message.
   [[nodiscard]] std::string eve() const override {
-    const DnsMessage& message = answer ? *answer : *query;
-    Json json{{"version", 3},
-              {"type", answer ? "response" : "request"},
-              {"tx_id", id},
-              {"id", message.id},
-              {"flags", fmt::format("{:x}", message.flags)}};
-    constexpr std::array<std::pair<std::string_view, unsigned>, 6> flags{{{"qr", 0x8000},
-                                                                          {"aa", 0x0400},
-                                                                          {"tc", 0x0200},
-                                                                          {"rd", 0x0100},
-                                                                          {"ra", 0x0080},
-                                                                          {"z", 0x0040}}};
-    for (const auto& [name, bit] : flags) {
-      if ((message.flags & bit) != 0) json[std::string(name)] = true;
-    }
-    json["opcode"] = message.opcode();
-    json["rcode"] = dns_rcode_name(message.rcode());
-    if (!message.questions.empty()) {
-      json["rrname"] = message.questions.front().name;
-      json["rrtype"] = dns_type_name(message.questions.front().type);
-    }
-    for (const DnsRecord& record : message.questions) {
-      json["queries"].push_back(record_json(record, false));
-    }
-    for (const DnsRecord& record : message.answers) {
-      json["answers"].push_back(record_json(record, true));
-      if (!record.rdata.empty())
-        json["grouped"][dns_type_name(record.type)].push_back(record.rdata);
-    }
-    for (const DnsRecord& record : message.authorities) {
-      json["authorities"].push_back(record_json(record, true));
-    }
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const auto& last = messages_[1] ? messages_[1] : messages_[0];
+    return last ? dns_eve(*last, id) : "{}";
   }
 
-  std::optional<DnsMessage> query;
-  std::optional<DnsMessage> answer;
+  // The message of a direction: a query or an answer, and its bytes.
+  void set(Direction direction, DnsMessage message, Bytes bytes) {
+    buffers_.set(direction == Direction::to_server ? Buffer::frame_pdu : Buffer::frame_pdu_response,
+                 as_text(bytes));
+    add_dns_fields(message, proto_, direction, buffers_, numbers_);
+    if (proto_ == AppProto::dns) add_dns_events(message, *this);
+    messages_[static_cast<std::size_t>(direction)] = std::move(message);
+  }
+  // Waits for the answer to this query?
+  [[nodiscard]] bool asks(std::uint16_t message_id) const noexcept {
+    return messages_[0] && messages_[0]->id == message_id;
+  }
+
   bool ended = false;  // the flow, or its patience with this query
 
  private:
-  [[nodiscard]] const std::vector<DnsRecord>* records_of(Buffer buffer) const noexcept {
-    if (buffer == Buffer::dns_query && (query || answer)) {
-      return query ? &query->questions : &answer->questions;
-    }
-    if (buffer == Buffer::dns_answer_name && answer) return &answer->answers;
-    return nullptr;
-  }
+  AppProto proto_;
+  std::array<std::optional<DnsMessage>, 2> messages_;  // by Direction
+  BufferSet buffers_;
+  NumberSet numbers_;
 };
 
 // The open queries of one flow, and what a message does to them.
@@ -100,14 +66,22 @@ class DnsExchange {
   explicit DnsExchange(const ParserContext& context) : context_(context) {}
 
   // False: not a DNS message.
-  bool message(Flow& flow, Bytes bytes, PacketMeta& packet) {
+  bool message(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
     auto parsed = parse_dns(bytes, context_.limits.dns_records);
     if (!parsed) return false;
     if (parsed->cut) ++context_.counters.limits_reached;
-    if (parsed->is_response()) {
-      respond(flow, std::move(*parsed), packet);
+    const bool response = parsed->is_response();
+    // A capture may begin with an answer: then the server is who sends it.
+    if (!begun_) reversed_ = response == (direction == Direction::to_server);
+    begun_ = true;
+    const bool to_client = (direction == Direction::to_client) != reversed_;
+    if (response != to_client) {
+      misplaced(flow, to_client ? Direction::to_client : Direction::to_server, std::move(*parsed),
+                bytes, packet);
+    } else if (response) {
+      respond(flow, std::move(*parsed), bytes, packet);
     } else {
-      ask(flow, std::move(*parsed), packet);
+      ask(flow, std::move(*parsed), bytes, packet);
     }
     return true;
   }
@@ -117,30 +91,40 @@ class DnsExchange {
   }
 
  private:
-  void ask(Flow& flow, DnsMessage query, PacketMeta& packet) {
+  // An answer to the server, or a question to the client.
+  void misplaced(Flow& flow, Direction direction, DnsMessage message, Bytes bytes,
+                 PacketMeta& packet) {
+    DnsTransaction& transaction = add();
+    transaction.set(direction, std::move(message), bytes);
+    transaction.add_event(direction == Direction::to_server ? ProtoEvent::dns_not_a_request
+                                                            : ProtoEvent::dns_not_a_response);
+    context_.observer.on_change(flow, transaction, direction, packet);
+    retire(flow, open_.size() - 1);
+  }
+
+  void ask(Flow& flow, DnsMessage query, Bytes bytes, PacketMeta& packet) {
     // Unanswered queries are what a flood is made of: the oldest gives way.
     if (open_.size() >= std::max(context_.limits.transactions, 1U)) {
       ++context_.counters.limits_reached;
       retire(flow, 0);
     }
     DnsTransaction& transaction = add();
-    transaction.query = std::move(query);
+    transaction.set(Direction::to_server, std::move(query), bytes);
     context_.observer.on_change(flow, transaction, Direction::to_server, packet);
   }
 
-  void respond(Flow& flow, DnsMessage answer, PacketMeta& packet) {
-    const auto asked = std::find_if(open_.begin(), open_.end(), [&](const auto& transaction) {
-      return transaction->query && transaction->query->id == answer.id;
-    });
-    DnsTransaction& transaction = asked == open_.end() ? add() : **asked;
+  void respond(Flow& flow, DnsMessage answer, Bytes bytes, PacketMeta& packet) {
+    const auto asked = std::ranges::find_if(
+        open_, [&](const auto& transaction) { return transaction->asks(answer.id); });
     const auto place = static_cast<std::size_t>(asked - open_.begin());
-    transaction.answer = std::move(answer);
+    DnsTransaction& transaction = asked == open_.end() ? add() : *open_[place];
+    transaction.set(Direction::to_client, std::move(answer), bytes);
     context_.observer.on_change(flow, transaction, Direction::to_client, packet);
-    retire(flow, asked == open_.end() ? open_.size() - 1 : place);
+    retire(flow, place);
   }
 
   DnsTransaction& add() {
-    open_.push_back(std::make_unique<DnsTransaction>());
+    open_.push_back(std::make_unique<DnsTransaction>(AppProto::dns));
     open_.back()->id = next_id_++;
     ++context_.counters.transactions;
     return *open_.back();
@@ -155,6 +139,8 @@ class DnsExchange {
   ParserContext context_;
   std::deque<std::unique_ptr<DnsTransaction>> open_;
   std::uint64_t next_id_ = 0;
+  bool begun_ = false;
+  bool reversed_ = false;  // the flow's initiator is the server
 };
 
 class DnsDatagramParser final : public Parser {
@@ -162,8 +148,8 @@ class DnsDatagramParser final : public Parser {
   explicit DnsDatagramParser(const ParserContext& context)
       : counters_(context.counters), exchange_(context) {}
 
-  ParserStatus feed(Flow& flow, Direction /*direction*/, Bytes bytes, PacketMeta& packet) override {
-    if (!exchange_.message(flow, bytes, packet)) ++counters_.parser_errors;
+  ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
+    if (!exchange_.message(flow, direction, bytes, packet)) ++counters_.parser_errors;
     return ParserStatus::more;  // the next datagram is independent of this one
   }
   ParserStatus gap(Flow&, Direction, std::uint64_t, PacketMeta&) override {
@@ -188,7 +174,7 @@ class DnsStreamParser final : public Parser {
       if (held.empty()) {
         const std::size_t whole = message_bytes(bytes);
         if (whole != 0 && bytes.size() >= whole) {  // no copy
-          if (!exchange_.message(flow, bytes.subspan(2, whole - 2), packet)) {
+          if (!exchange_.message(flow, direction, bytes.subspan(2, whole - 2), packet)) {
             return ParserStatus::broken;
           }
           bytes = bytes.subspan(whole);
@@ -201,7 +187,7 @@ class DnsStreamParser final : public Parser {
       bytes = bytes.subspan(part.size());
       if (message_bytes(held) == held.size()) {
         const std::vector<std::byte> message = std::exchange(held, {});
-        if (!exchange_.message(flow, Bytes(message).subspan(2), packet)) {
+        if (!exchange_.message(flow, direction, Bytes(message).subspan(2), packet)) {
           return ParserStatus::broken;
         }
       }
@@ -224,7 +210,47 @@ class DnsStreamParser final : public Parser {
   std::array<std::vector<std::byte>, 2> held_;
 };
 
+// mDNS and LLMNR: every message stands for itself.
+class LocalDnsParser final : public Parser {
+ public:
+  LocalDnsParser(const ParserContext& context, AppProto proto) : context_(context), proto_(proto) {}
+
+  ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
+    auto parsed = parse_dns(bytes, context_.limits.dns_records);
+    if (!parsed) {
+      ++context_.counters.parser_errors;
+      return ParserStatus::more;
+    }
+    DnsTransaction transaction(proto_);
+    transaction.id = next_id_++;
+    transaction.one_way = direction;
+    transaction.set(direction, std::move(*parsed), bytes);
+    ++context_.counters.transactions;
+    context_.observer.on_change(flow, transaction, direction, packet);
+    context_.observer.on_end(flow, transaction);
+    return ParserStatus::more;
+  }
+  ParserStatus gap(Flow&, Direction, std::uint64_t, PacketMeta&) override {
+    return ParserStatus::more;
+  }
+  void close(Flow&, Direction, PacketMeta&) override {}
+  void end(Flow&) override {}
+
+ private:
+  ParserContext context_;
+  AppProto proto_;
+  std::uint64_t next_id_ = 0;
+};
+
 }  // namespace
+
+std::unique_ptr<Parser> make_mdns_parser(const ParserContext& context) {
+  return std::make_unique<LocalDnsParser>(context, AppProto::mdns);
+}
+
+std::unique_ptr<Parser> make_llmnr_parser(const ParserContext& context) {
+  return std::make_unique<LocalDnsParser>(context, AppProto::llmnr);
+}
 
 std::unique_ptr<Parser> make_dns_stream_parser(const ParserContext& context) {
   return std::make_unique<DnsStreamParser>(context);

@@ -26,8 +26,8 @@ constexpr BufferName buffers[] = {
     {"http_accept_enc", AppProto::http1, Buffer::http_accept_enc, Buffer::count},
     {"http.accept_lang", AppProto::http1, Buffer::http_accept_lang, Buffer::count},
     {"http_accept_lang", AppProto::http1, Buffer::http_accept_lang, Buffer::count},
-    {"http.connection", AppProto::http1, Buffer::http_connection, Buffer::count},
-    {"http_connection", AppProto::http1, Buffer::http_connection, Buffer::count},
+    {"http.connection", AppProto::http1, Buffer::http_connection, Buffer::http_response_connection},
+    {"http_connection", AppProto::http1, Buffer::http_connection, Buffer::http_response_connection},
     {"http.content_type", AppProto::http1, Buffer::http_content_type,
      Buffer::http_response_content_type},
     {"http_content_type", AppProto::http1, Buffer::http_content_type,
@@ -73,7 +73,6 @@ constexpr BufferName buffers[] = {
     {"dns.response.rrname", AppProto::dns, Buffer::count, Buffer::dns_response_rrname, true},
     {"tls.sni", AppProto::tls, Buffer::tls_sni, Buffer::count},
     {"tls_sni", AppProto::tls, Buffer::tls_sni, Buffer::count},
-    {"tls.version", AppProto::tls, Buffer::count, Buffer::tls_version, false, true},
     {"tls.cert_subject", AppProto::tls, Buffer::tls_cert_subject_client, Buffer::tls_cert_subject},
     {"tls_cert_subject", AppProto::tls, Buffer::tls_cert_subject_client, Buffer::tls_cert_subject},
     {"tls.cert_issuer", AppProto::tls, Buffer::tls_cert_issuer_client, Buffer::tls_cert_issuer},
@@ -303,31 +302,41 @@ constexpr FrameName frames[] = {
     {AppProto::ssh, "record.pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
     {AppProto::ssh, "record.hdr", Buffer::frame_header, Buffer::frame_header_response},
     {AppProto::ssh, "record.data", Buffer::frame_data, Buffer::frame_data_response},
+    {AppProto::http1, "request", Buffer::frame_pdu, Buffer::count},
+    {AppProto::http1, "response", Buffer::count, Buffer::frame_pdu_response},
+    {AppProto::dns, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::websocket, "pdu", Buffer::frame_pdu, Buffer::frame_pdu_response},
+    {AppProto::websocket, "header", Buffer::frame_header, Buffer::frame_header_response},
+    {AppProto::websocket, "data", Buffer::frame_data, Buffer::frame_data_response},
     {AppProto::smtp, "command_line", Buffer::frame_line, Buffer::count},
     {AppProto::smtp, "response_line", Buffer::count, Buffer::frame_line_response},
 };
 
 constexpr NumberName numbers[] = {
-    {"http2.errorcode", AppProto::http2, Number::http2_errorcode, Number::http2_errorcode},
-    {"http2.frametype", AppProto::http2, Number::http2_frametype, Number::http2_frametype},
-    {"http2.priority", AppProto::http2, Number::http2_priority, Number::http2_priority},
-    {"http2.window", AppProto::http2, Number::http2_window, Number::http2_window},
-    {"http2.size_update", AppProto::http2, Number::http2_size_update, Number::http2_size_update},
+    {"http2.errorcode", AppProto::http2, Number::http2_errorcode, Number::http2_errorcode_response,
+     true},
+    {"http2.frametype", AppProto::http2, Number::http2_frametype, Number::http2_frametype_response,
+     true},
+    {"http2.priority", AppProto::http2, Number::http2_priority, Number::http2_priority_response,
+     true},
+    {"http2.window", AppProto::http2, Number::http2_window, Number::http2_window_response, true},
+    {"http2.size_update", AppProto::http2, Number::http2_size_update,
+     Number::http2_size_update_response, true},
     {"http2.settings.header_table_size", AppProto::http2, Number::http2_settings_header_table_size,
-     Number::http2_settings_header_table_size, true, true},
+     Number::http2_settings_header_table_size_response, true, true},
     {"http2.settings.enable_push", AppProto::http2, Number::http2_settings_enable_push,
-     Number::http2_settings_enable_push, true, true},
+     Number::http2_settings_enable_push_response, true, true},
     {"http2.settings.max_concurrent_streams", AppProto::http2,
-     Number::http2_settings_max_concurrent_streams, Number::http2_settings_max_concurrent_streams,
-     true, true},
+     Number::http2_settings_max_concurrent_streams,
+     Number::http2_settings_max_concurrent_streams_response, true, true},
     {"http2.settings.initial_window_size", AppProto::http2,
-     Number::http2_settings_initial_window_size, Number::http2_settings_initial_window_size, true,
-     true},
+     Number::http2_settings_initial_window_size,
+     Number::http2_settings_initial_window_size_response, true, true},
     {"http2.settings.max_frame_size", AppProto::http2, Number::http2_settings_max_frame_size,
-     Number::http2_settings_max_frame_size, true, true},
+     Number::http2_settings_max_frame_size_response, true, true},
     {"http2.settings.max_header_list_size", AppProto::http2,
-     Number::http2_settings_max_header_list_size, Number::http2_settings_max_header_list_size, true,
-     true},
+     Number::http2_settings_max_header_list_size,
+     Number::http2_settings_max_header_list_size_response, true, true},
     {"dns.opcode", AppProto::dns, Number::dns_opcode, Number::dns_opcode_response},
     {"dns.rcode", AppProto::dns, Number::dns_rcode_request, Number::dns_rcode},
     {"dns.rrtype", AppProto::dns, Number::dns_rrtype, Number::dns_rrtype_response},
@@ -486,6 +495,12 @@ std::span<const AppProto> carriers(AppProto proto) noexcept {
     default:
       return std::span(each).subspan(static_cast<std::size_t>(proto), 1);
   }
+}
+
+std::span<const AppProto> carriers(Buffer buffer) noexcept {
+  static constexpr AppProto hellos[] = {AppProto::tls, AppProto::quic};
+  const bool of_hello = buffer >= Buffer::ja3_hash && buffer <= Buffer::ja4_hash;
+  return of_hello ? std::span<const AppProto>(hellos) : carriers(buffer_info(buffer).proto);
 }
 
 std::span<const BufferName> buffer_names() noexcept { return buffers; }

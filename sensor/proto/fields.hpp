@@ -32,6 +32,7 @@ enum class Buffer : std::uint8_t {
   http_accept_enc,
   http_accept_lang,
   http_connection,
+  http_response_connection,
   http_content_type,
   http_response_content_type,
   http_content_len,
@@ -68,7 +69,6 @@ enum class Buffer : std::uint8_t {
   dns_response_rrname,
   // tls
   tls_sni,
-  tls_version,
   tls_cert_subject_client,
   tls_cert_subject,
   tls_cert_issuer_client,
@@ -292,16 +292,27 @@ enum class Buffer : std::uint8_t {
 enum class Number : std::uint8_t {
   // http2
   http2_errorcode,
+  http2_errorcode_response,
   http2_frametype,
+  http2_frametype_response,
   http2_priority,
+  http2_priority_response,
   http2_window,
+  http2_window_response,
   http2_size_update,
+  http2_size_update_response,
   http2_settings_header_table_size,
+  http2_settings_header_table_size_response,
   http2_settings_enable_push,
+  http2_settings_enable_push_response,
   http2_settings_max_concurrent_streams,
+  http2_settings_max_concurrent_streams_response,
   http2_settings_initial_window_size,
+  http2_settings_initial_window_size_response,
   http2_settings_max_frame_size,
+  http2_settings_max_frame_size_response,
   http2_settings_max_header_list_size,
+  http2_settings_max_header_list_size_response,
   // dns
   dns_opcode,
   dns_opcode_response,
@@ -449,6 +460,8 @@ using NumberName = FieldName<Number>;
 // Whose transactions may have the fields of a row of `proto`: those of DCERPC stand also in SMB's
 // pipes, those of HTTP also in HTTP/2. unknown: every protocol that carries files.
 [[nodiscard]] std::span<const AppProto> carriers(AppProto proto) noexcept;
+// The same of one buffer: fingerprints of TLS hellos are also in QUIC.
+[[nodiscard]] std::span<const AppProto> carriers(Buffer buffer) noexcept;
 
 // What `frame` may name: a protocol's frames by their names after its own ("sip", "request.body").
 struct FrameName {

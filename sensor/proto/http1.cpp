@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/handle.hpp"
-#include "sensor/proto/http1_transaction.hpp"
+#include "sensor/proto/http1_events.hpp"
+#include "sensor/proto/http_body.hpp"
+#include "sensor/proto/http_transaction.hpp"
 #include "sensor/proto/parser.hpp"
 
 namespace menshen::sensor {
@@ -29,6 +31,10 @@ constexpr std::size_t renew_after = 1024;
 constexpr std::size_t connection_transactions_max = 65'536;
 // Request bytes that wait for a response (CONNECT).
 constexpr std::size_t waiting_bytes_max = 64U << 10U;
+// libhtp keeps its messages with the connection: after so many it makes no more.
+constexpr std::size_t messages_max = 512;
+constexpr std::size_t lzma_memory_max = 1U << 20U;
+constexpr std::size_t file_name_bytes_max = 1024;
 
 std::string_view text_of(const bstr* text) noexcept {
   if (text == nullptr) return {};
@@ -59,7 +65,8 @@ constexpr std::array<HeaderBuffer, 9> request_headers{{
     {"content-type", Buffer::http_content_type},
     {"content-length", Buffer::http_content_len},
 }};
-constexpr std::array<HeaderBuffer, 5> response_headers{{
+constexpr std::array<HeaderBuffer, 6> response_headers{{
+    {"connection", Buffer::http_response_connection},
     {"server", Buffer::http_server},
     {"location", Buffer::http_location},
     {"set-cookie", Buffer::http_set_cookie},
@@ -67,8 +74,18 @@ constexpr std::array<HeaderBuffer, 5> response_headers{{
     {"content-length", Buffer::http_response_content_len},
 }};
 
+constexpr std::pair<std::uint64_t, ProtoEvent> flag_events[] = {
+    {HTP_REQUEST_INVALID_T_E, ProtoEvent::http_invalid_transfer_encoding_value_in_request},
+    {HTP_REQUEST_INVALID_C_L, ProtoEvent::http_invalid_content_length_field_in_request},
+    {HTP_HOST_MISSING, ProtoEvent::http_missing_host_header},
+    {HTP_HOST_AMBIGUOUS, ProtoEvent::http_host_header_ambiguous},
+    {HTP_HOSTU_INVALID, ProtoEvent::http_request_uri_host_invalid},
+    {HTP_HOSTH_INVALID, ProtoEvent::http_request_header_host_invalid},
+};
+
 // The whole-head buffers of one direction.
 struct HeadBuffers {
+  Direction direction;
   Buffer line;
   Buffer header;
   Buffer names;
@@ -76,11 +93,13 @@ struct HeadBuffers {
   const char* cookie;  // has its own buffer, and is not in `header`
 };
 
-void set_head(Http1Transaction& transaction, const htp_table_t* headers, const HeadBuffers& head) {
+void set_head(HttpTransaction& transaction, const htp_table_t* headers, const HeadBuffers& head) {
   std::string header;
   std::string names = "\r\n";
   std::string start(transaction.buffers.text(head.line));
   start += "\r\n";
+  auto& lines = transaction.lines[static_cast<std::size_t>(head.direction)];
+  lines.clear();
   const std::size_t count = headers == nullptr ? 0 : htp_table_size(headers);
   for (std::size_t i = 0; i < count; ++i) {
     const auto* field = static_cast<const htp_header_t*>(htp_table_get_index(headers, i, nullptr));
@@ -90,6 +109,9 @@ void set_head(Http1Transaction& transaction, const htp_table_t* headers, const H
     names += "\r\n";
     line += ": ";
     line += text_of(field->value);
+    lines.push_back({.start = static_cast<std::uint32_t>(start.size()),
+                     .length = static_cast<std::uint32_t>(line.size()),
+                     .name_length = static_cast<std::uint32_t>(bstr_len(field->name))});
     line += "\r\n";
     start += line;
     if (!equals(field->name, head.cookie)) header += line;
@@ -102,7 +124,7 @@ void set_head(Http1Transaction& transaction, const htp_table_t* headers, const H
 }
 
 template <std::size_t N>
-void set_headers(Http1Transaction& transaction, const htp_table_t* headers,
+void set_headers(HttpTransaction& transaction, const htp_table_t* headers,
                  const std::array<HeaderBuffer, N>& wanted) {
   for (const auto& [name, buffer] : wanted) {
     const htp_header_t* field = header_of(headers, name);
@@ -133,8 +155,9 @@ std::string normalised_uri(htp_tx_t* tx) {
 class Http1Parser;
 
 struct Open {
-  Http1Transaction transaction;
-  htp_tx_t* tx = nullptr;  // libhtp's; destroyed with it
+  HttpTransaction transaction{AppProto::http1};
+  std::array<std::optional<HttpBody>, 2> bodies;  // by Direction; before the transaction they end
+  htp_tx_t* tx = nullptr;                         // libhtp's; destroyed with it
   std::array<std::size_t, 2> head_bytes{};
 };
 
@@ -169,6 +192,11 @@ class Http1Parser final : public Parser {
                    PacketMeta& packet) override {
     if (finished_[index(direction)]) return ParserStatus::more;
     // Only where a body stands does libhtp know what is missing.
+    for (const auto& open : open_) {
+      if (open->transaction.done[index(direction)]) continue;
+      if (open->bodies[index(direction)]) open->bodies[index(direction)]->gap(length);
+      break;
+    }
     const int status = direction == Direction::to_server
                            ? htp_connp_req_data(connection_.get(), nullptr, nullptr, length)
                            : htp_connp_res_data(connection_.get(), nullptr, nullptr, length);
@@ -188,8 +216,9 @@ class Http1Parser final : public Parser {
     }
     report(flow, direction, packet);
     for (const auto& open : open_) {
-      Http1Transaction& transaction = open->transaction;
+      HttpTransaction& transaction = open->transaction;
       if (transaction.done[index(direction)]) continue;
+      open->bodies[index(direction)].reset();
       transaction.done[index(direction)] = transaction.changed[index(direction)] = true;
     }
     report(flow, direction, packet);
@@ -198,6 +227,7 @@ class Http1Parser final : public Parser {
   void end(Flow& flow) override {
     for (const auto& open : open_) {
       if (open->transaction.closed) continue;
+      for (auto& body : open->bodies) body.reset();
       open->transaction.done = {true, true};
       context_.observer.on_end(flow, open->transaction);
     }
@@ -205,6 +235,7 @@ class Http1Parser final : public Parser {
   }
 
   [[nodiscard]] std::size_t consumed() const noexcept override { return consumed_; }
+  [[nodiscard]] AppProto next() const noexcept override { return next_; }
 
  private:
   static std::size_t index(Direction direction) noexcept {
@@ -219,17 +250,21 @@ class Http1Parser final : public Parser {
     htp_config_set_server_personality(config, HTP_SERVER_IDS);
     htp_config_set_parse_request_cookies(config, 0);
     htp_config_set_plusspace_decode(config, HTP_DECODER_URLENCODED, 0);
-    htp_config_set_request_decompression(config, 1);
+    // A request that names a coding and does not use it is to be read all the same (HttpBody).
+    htp_config_set_request_decompression(config, 0);
     htp_config_set_response_decompression(config, 1);
     htp_config_set_response_decompression_layer_limit(config, static_cast<int>(limits.http_layers));
-    htp_config_set_lzma_layers(config, 0);
+    htp_config_set_lzma_layers(config, 1);
+    htp_config_set_lzma_memlimit(config, lzma_memory_max);
     htp_config_set_compression_bomb_limit(config, limits.http_decompressed);
     htp_config_set_compression_time_limit(config, decompression_usec_max);
     htp_config_set_field_limits(config, line_soft_max, line_hard_max);
     htp_config_set_number_headers_limit(config, limits.http_header_count);
-    htp_config_set_log_level(config, HTP_LOG_NONE);
+    htp_config_set_parse_request_auth(config, 1);
+    htp_config_set_log_level(config, HTP_LOG_WARNING);
+    htp_config_register_log(config, on_message);
     htp_config_register_request_start(config, [](htp_tx_t* tx) { return start(tx); });
-    htp_config_register_response_start(config, [](htp_tx_t* tx) { return start(tx); });
+    htp_config_register_response_start(config, [](htp_tx_t* tx) { return start_response(tx); });
     htp_config_register_request_line(config, on_request_line);
     htp_config_register_request_headers(config, on_request_headers);
     htp_config_register_request_header_data(
@@ -250,12 +285,15 @@ class Http1Parser final : public Parser {
     htp_connp_set_user_data(connection_.get(), this);
     htp_connp_open(connection_.get(), nullptr, 0, nullptr, 0, nullptr);
     made_ = 0;
+    messages_ = 0;
   }
 
   // Lets libhtp read; what it leaves because the other direction must go on first waits.
   ParserStatus give(Direction direction, Bytes bytes, PacketMeta& /*packet*/) {
     limit_reached_ = false;
     if (bytes.empty()) return ParserStatus::more;
+    fed_ = bytes;
+    feeding_ = direction;
     const bool request = direction == Direction::to_server;
     const int status =
         request ? htp_connp_req_data(connection_.get(), nullptr, bytes.data(), bytes.size())
@@ -285,7 +323,7 @@ class Http1Parser final : public Parser {
   // Tells of every change, in order, and lets go of what has ended.
   void report(Flow& flow, Direction direction, PacketMeta& packet) {
     for (const auto& open : open_) {
-      Http1Transaction& transaction = open->transaction;
+      HttpTransaction& transaction = open->transaction;
       for (const Direction d : {direction, reverse(direction)}) {
         if (!std::exchange(transaction.changed[index(d)], false)) continue;
         context_.observer.on_change(flow, transaction, d, packet);
@@ -303,6 +341,33 @@ class Http1Parser final : public Parser {
     });
   }
 
+  // libhtp's warnings and errors.
+  static int on_message(htp_log_t* message) {
+    auto& parser = *static_cast<Http1Parser*>(htp_connp_get_user_data(message->connp));
+    htp_tx_t* tx = parser.feeding_ == Direction::to_server ? htp_connp_get_in_tx(message->connp)
+                                                           : htp_connp_get_out_tx(message->connp);
+    Open* open = tx == nullptr ? nullptr : open_of(tx);
+    if (open == nullptr && !parser.open_.empty()) open = parser.open_.back().get();
+    const bool last = ++parser.messages_ >= messages_max;
+    if (last) htp_config_set_log_level(parser.config_.get(), HTP_LOG_NONE);
+    if (open == nullptr) return HTP_OK;
+    auto event = http1_event_of(message->msg, parser.feeding_);
+    if (!event && message->level == HTP_LOG_ERROR) event = ProtoEvent::http_unknown_error;
+    if (event) open->transaction.add_event(*event);
+    if (last) open->transaction.add_event(ProtoEvent::http_too_many_warnings);
+    // Rules of either direction may ask for it.
+    if (event || last) {
+      for (const Direction d : {Direction::to_server, Direction::to_client}) changed(*open, d);
+    }
+    return HTP_OK;
+  }
+
+  static void add_flag_events(Open& open, const htp_tx_t* tx) {
+    for (const auto& [flag, event] : flag_events) {
+      if ((tx->flags & flag) != 0) open.transaction.add_event(event);
+    }
+  }
+
   static Http1Parser& parser_of(const htp_tx_t* tx) noexcept {
     return *static_cast<Http1Parser*>(htp_connp_get_user_data(tx->connp));
   }
@@ -314,6 +379,12 @@ class Http1Parser final : public Parser {
 
   static void changed(Open& open, Direction direction) noexcept {
     open.transaction.changed[index(direction)] = true;
+  }
+
+  // A request without a protocol may be answered with one: then its answer is no bare body.
+  static int start_response(htp_tx_t* tx) {
+    tx->is_protocol_0_9 = 0;
+    return start(tx);
   }
 
   static int start(htp_tx_t* tx) {
@@ -354,19 +425,55 @@ class Http1Parser final : public Parser {
   static int on_request_headers(htp_tx_t* tx) {
     Open* open = open_of(tx);
     if (open == nullptr) return HTP_OK;
-    Http1Transaction& transaction = open->transaction;
+    HttpTransaction& transaction = open->transaction;
     set_headers(transaction, tx->request_headers, request_headers);
     set_head(transaction, tx->request_headers,
-             {Buffer::http_request_line, Buffer::http_request_header,
+             {Direction::to_server, Buffer::http_request_line, Buffer::http_request_header,
               Buffer::http_request_header_names, Buffer::http_request_start, "cookie"});
     const htp_header_t* forwarded = header_of(tx->request_headers, "x-forwarded-for");
     if (forwarded != nullptr) transaction.forwarded_for = text_of(forwarded->value);
     set_host(transaction, tx);
+    add_flag_events(*open, tx);
+    check_authorization(transaction, tx);
+    begin_body(*open, tx, Direction::to_server);
     changed(*open, Direction::to_server);
     return HTP_OK;
   }
 
-  static void set_host(Http1Transaction& transaction, const htp_tx_t* tx) {
+  // libhtp knows Basic and Digest; Bearer (RFC 6750) is no anomaly either.
+  static void check_authorization(HttpTransaction& transaction, const htp_tx_t* tx) {
+    const htp_header_t* field = header_of(tx->request_headers, "authorization");
+    const bool odd =
+        tx->request_auth_type == HTP_AUTH_UNRECOGNIZED || (tx->flags & HTP_AUTH_INVALID) != 0;
+    if (!odd || field == nullptr || bstr_begins_with_c_nocase(field->value, "bearer ") != 0) return;
+    transaction.add_event(ProtoEvent::http_request_auth_unrecognized);
+  }
+
+  static void begin_body(Open& open, const htp_tx_t* tx, Direction direction) {
+    const bool request = direction == Direction::to_server;
+    const htp_table_t* headers = request ? tx->request_headers : tx->response_headers;
+    const auto value_of = [&](const char* name) {
+      const htp_header_t* field = header_of(headers, name);
+      return field == nullptr ? std::string_view() : text_of(field->value);
+    };
+    const Http1Parser& parser = parser_of(tx);
+    HttpBody::Head head;
+    head.content_type = value_of("content-type");
+    head.content_disposition = value_of("content-disposition");
+    if (tx->parsed_uri != nullptr) head.path = text_of(tx->parsed_uri->path);
+    // What libhtp does not open itself.
+    const auto coding = content_coding_of(value_of("content-encoding"));
+    if (request || coding == ContentCoding::brotli || coding == ContentCoding::zstd) {
+      head.coding = coding;
+    }
+    head.is_file = !request || tx->request_method_number == HTP_M_POST ||
+                   tx->request_method_number == HTP_M_PUT;
+    open.bodies[index(direction)].emplace(
+        parser.context_.files, open.transaction, direction, head,
+        DecompressLimits{.output_bytes = parser.context_.limits.http_decompressed});
+  }
+
+  static void set_host(HttpTransaction& transaction, const htp_tx_t* tx) {
     if (tx->request_hostname != nullptr) {
       transaction.hostname = text_of(tx->request_hostname);
       for (char& c : transaction.hostname)
@@ -406,11 +513,22 @@ class Http1Parser final : public Parser {
     Open* open = open_of(tx);
     if (open == nullptr) return HTP_OK;
     set_headers(open->transaction, tx->response_headers, response_headers);
+    if (tx->response_status_number == 101) note_upgrade(tx);
+    if (!is_interim(tx)) begin_body(*open, tx, Direction::to_client);
     set_head(open->transaction, tx->response_headers,
-             {Buffer::http_response_line, Buffer::http_response_header,
+             {Direction::to_client, Buffer::http_response_line, Buffer::http_response_header,
               Buffer::http_response_header_names, Buffer::http_response_start, "set-cookie"});
     changed(*open, Direction::to_client);
     return HTP_OK;
+  }
+
+  // RFC 6455 4.2.2, RFC 7540 3.2.
+  static void note_upgrade(const htp_tx_t* tx) {
+    const htp_header_t* upgrade = header_of(tx->response_headers, "upgrade");
+    if (upgrade == nullptr) return;
+    Http1Parser& parser = parser_of(tx);
+    if (equals(upgrade->value, "websocket")) parser.next_ = AppProto::websocket;
+    if (equals(upgrade->value, "h2c")) parser.next_ = AppProto::http2;
   }
 
   static int on_head(htp_tx_data_t* data, Direction direction) {
@@ -438,20 +556,75 @@ class Http1Parser final : public Parser {
     const bool request = direction == Direction::to_server;
     const ProtoLimits& limits = parser.context_.limits;
     const std::size_t most = request ? limits.http_request_body : limits.http_response_body;
-    Http1Transaction& transaction = open->transaction;
+    HttpTransaction& transaction = open->transaction;
     std::string& body =
         transaction.buffers.slot(request ? Buffer::http_request_body : Buffer::http_response_body);
-    const std::size_t room = most - std::min(most, body.size());
-    body.append(reinterpret_cast<const char*>(data->data), std::min(room, data->len));
-    if (room != 0) changed(*open, direction);
-    if (data->len > room && !std::exchange(transaction.body_cut[index(direction)], true)) {
+    if (request && data->tx->request_transfer_coding == HTP_CODING_CHUNKED) {
+      parser.check_chunk(transaction, {data->data, data->len});
+    }
+    const std::size_t before = body.size();
+    auto& reader = open->bodies[index(direction)];
+    if (!reader) begin_body(*open, data->tx, direction);
+    const Bytes bytes = std::as_bytes(std::span(data->data, data->len));
+    const bool kept = reader->append(bytes, body, most);
+    if (body.size() != before || !transaction.files[index(direction)].empty()) {
+      changed(*open, direction);
+    }
+    if (!kept && !std::exchange(transaction.body_cut[index(direction)], true)) {
       ++parser.context_.counters.limits_reached;
     }
+    add_body_events(*open, direction);
     if (!request) note_length(transaction, data->tx);
     return HTP_OK;
   }
 
-  static void note_length(Http1Transaction& transaction, const htp_tx_t* tx) noexcept {
+  // RFC 9112 7.1.1: a chunk's line may carry extensions, which nobody uses but who hides something.
+  // libhtp does not tell of them; the line stands before the chunk's data where both came at once.
+  void check_chunk(HttpTransaction& transaction, std::span<const unsigned char> data) const {
+    const auto* first = reinterpret_cast<const unsigned char*>(fed_.data());
+    if (std::less<>()(data.data(), first + 2) || std::less<>()(first + fed_.size(), data.data())) {
+      return;
+    }
+    const std::string_view before =
+        as_text(fed_.first(static_cast<std::size_t>(data.data() - first)));
+    constexpr std::size_t line_bytes_max = 256;
+    const std::string_view near =
+        before.substr(before.size() - std::min(before.size(), line_bytes_max));
+    if (!near.ends_with('\n')) return;
+    const std::size_t line = near.find_last_of('\n', near.size() - 2);
+    const std::string_view text = near.substr(line == std::string_view::npos ? 0 : line + 1);
+    if (text.find(';') != std::string_view::npos) {
+      transaction.add_event(ProtoEvent::http_request_chunk_extension);
+    }
+  }
+
+  static void add_body_events(Open& open, Direction direction) {
+    HttpTransaction& transaction = open.transaction;
+    const auto& body = open.bodies[index(direction)];
+    if (!body) return;
+    if (body->bomb()) transaction.add_event(ProtoEvent::http_compression_bomb);
+    if (body->coding_broken()) transaction.add_event(ProtoEvent::http_gzip_decompression_failed);
+    switch (body->fault()) {
+      case MultipartReader::Fault::none:
+        break;
+      case MultipartReader::Fault::generic:
+        transaction.add_event(ProtoEvent::http_multipart_generic_error);
+        break;
+      case MultipartReader::Fault::invalid_header:
+        transaction.add_event(ProtoEvent::http_multipart_invalid_header);
+        break;
+      case MultipartReader::Fault::no_file_data:
+        transaction.add_event(ProtoEvent::http_multipart_no_filedata);
+        break;
+    }
+    for (const auto& file : transaction.files[index(direction)]) {
+      if (file->name.size() >= file_name_bytes_max) {
+        transaction.add_event(ProtoEvent::http_file_name_too_long);
+      }
+    }
+  }
+
+  static void note_length(HttpTransaction& transaction, const htp_tx_t* tx) noexcept {
     transaction.response_bytes =
         static_cast<std::uint64_t>(std::max<std::int64_t>(tx->response_message_len, 0));
   }
@@ -460,6 +633,12 @@ class Http1Parser final : public Parser {
     Open* open = open_of(tx);
     if (open == nullptr) return HTP_OK;
     open->transaction.done[index(direction)] = true;
+    add_flag_events(*open, tx);
+    auto& body = open->bodies[index(direction)];
+    if (body) {
+      body->end(true);
+      add_body_events(*open, direction);
+    }
     if (direction == Direction::to_client) note_length(open->transaction, tx);
     changed(*open, direction);
     return HTP_OK;
@@ -471,9 +650,13 @@ class Http1Parser final : public Parser {
   std::vector<std::unique_ptr<Open>> open_;
   std::array<std::vector<std::byte>, 2> waiting_;
   std::array<bool, 2> finished_{};
-  std::size_t made_ = 0;  // in this connection_
+  std::size_t made_ = 0;      // in this connection_
+  std::size_t messages_ = 0;  // of libhtp about it
+  Bytes fed_;                 // what libhtp reads now
+  Direction feeding_ = Direction::to_server;
   std::size_t consumed_ = 0;
   std::uint64_t next_id_ = 0;
+  AppProto next_ = AppProto::unknown;  // what the peers agreed to change to
   bool limit_reached_ = false;
 };
 

@@ -1,4 +1,6 @@
+#include <brotli/encode.h>
 #include <zlib.h>
+
 #include <catch2/catch.hpp>
 
 #include "sensor/proto/test_stage.hpp"
@@ -253,6 +255,96 @@ TEST_CASE("bytes that are no HTTP after all end the parser, not the program") {
   s.server("more");
   s.finish();
   CHECK(s.told.at(0).ended);
+}
+
+namespace {
+
+bool has_event(const Told& told, std::string_view name) {
+  return std::ranges::find(told.events, name) != told.events.end();
+}
+Told of_request(const std::string& sent) {
+  Stage s;
+  s.client(sent);
+  s.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  return s.told.at(0);
+}
+
+}  // namespace
+
+TEST_CASE("each header field is an instance") {
+  Stage s;
+  s.client("GET / HTTP/1.1\r\nHost: a\r\nCookie: c=1\r\nX-Long: one\r\n two\r\n\r\n");
+  s.server("HTTP/1.1 204 No Content\r\nServer: nginx\r\n\r\n");
+  CHECK(s.told.at(0)[">http.request_header"] == "Host: a,Cookie: c=1,X-Long: one two");
+  CHECK(s.told[0]["<http.response_header"] == "Server: nginx");
+}
+
+TEST_CASE("what is wrong with HTTP is an event") {
+  CHECK(has_event(of_request("GET / HTTP/1.1\r\n\r\n"), "http.missing_host_header"));
+  CHECK(has_event(of_request("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+                  "http.host_header_ambiguous"));
+  CHECK(has_event(of_request("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n"),
+                  "http.request_field_missing_colon"));
+  CHECK(has_event(of_request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                             "3;x=y\r\nabc\r\n0\r\n\r\n"),
+                  "http.request_chunk_extension"));
+  CHECK(has_event(of_request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+                             "Content-Length: 2\r\n\r\nab"),
+                  "http.duplicate_content_length_field_in_request"));
+  CHECK(has_event(of_request("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Odd x\r\n\r\n"),
+                  "http.request_auth_unrecognized"));
+  CHECK(of_request("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n").events.empty());
+}
+
+TEST_CASE("messages about a connection come to an end") {
+  Stage s;
+  for (int i = 0; i < 600; ++i) {
+    s.client("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n");
+    s.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  }
+  CHECK(has_event(s.told.at(500), "http.request_field_missing_colon"));
+  CHECK(has_event(s.told.at(511), "http.too_many_warnings"));
+  CHECK(s.told.at(599).events.empty());
+}
+
+TEST_CASE("bodies are files, named by the form, the disposition or the path") {
+  Stage s;
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=f; filename=\"x.php\"\r\n\r\n"
+      "<?php evil(); ?>\r\n--b--\r\n";
+  s.client(
+      "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+      "Content-Length: " +
+          std::to_string(form.size()) + "\r\n\r\n" + form,
+      10);
+  s.server(
+      "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=r.txt\r\n"
+      "Content-Length: 5\r\n\r\nhello");
+  CHECK(s.told.at(0)[">file.name"] == "x.php");
+  CHECK(s.told[0][">file.data"] == "<?php evil(); ?>");
+  CHECK(s.told[0]["<file.name"] == "r.txt");
+  CHECK(s.told[0]["<file.data"] == "hello");
+  Stage get;
+  get.client("GET /dir/page.html?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  get.server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  CHECK(get.told.at(0)["<file.name"] == "/dir/page.html");
+  CHECK(get.told[0][">file.name"] == "-");
+}
+
+TEST_CASE("a Brotli body is opened") {
+  const std::string text = "<html>hello hello hello hello</html>";
+  std::size_t size = BrotliEncoderMaxCompressedSize(text.size());
+  std::string packed(size, '\0');
+  REQUIRE(BrotliEncoderCompress(5, 22, BROTLI_MODE_GENERIC, text.size(),
+                                reinterpret_cast<const std::uint8_t*>(text.data()), &size,
+                                reinterpret_cast<std::uint8_t*>(packed.data())) == BROTLI_TRUE);
+  packed.resize(size);
+  Stage s;
+  s.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  s.server("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: " + std::to_string(size) +
+               "\r\n\r\n" + packed,
+           9);
+  CHECK(s.told.at(0)["<http.response_body"] == text);
 }
 
 }  // namespace menshen::sensor

@@ -39,6 +39,7 @@ class HttpBody final : private MultipartObserver {
   }
   // The coding could not be undone; what came is given as it is.
   [[nodiscard]] bool coding_broken() const noexcept { return coding_broken_; }
+  [[nodiscard]] bool decompresses() const noexcept { return decompressor_.has_value(); }
   [[nodiscard]] bool bomb() const noexcept { return bomb_; }
 
  private:

@@ -44,11 +44,18 @@ class Parser {
   virtual void end(Flow& flow) = 0;
   // Of the bytes last fed, when feed() returned tunnel.
   [[nodiscard]] virtual std::size_t consumed() const noexcept { return 0; }
+  // What the peers agreed to change to; unknown: what they then say tells.
+  [[nodiscard]] virtual AppProto next() const noexcept { return AppProto::unknown; }
 };
 
 [[nodiscard]] std::unique_ptr<Parser> make_http1_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_http2_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_websocket_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_dns_stream_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_dns_datagram_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_mdns_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_llmnr_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_quic_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_tls_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_ssh_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_smtp_parser(const ParserContext& context);

@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "sensor/proto/dns_message.hpp"
+#include "sensor/proto/quic_google.hpp"
+#include "sensor/proto/quic_initial.hpp"
 
 namespace menshen::sensor {
 
@@ -90,6 +92,16 @@ Guess probe_http1(Direction direction, Bytes bytes) noexcept {
                                            : http_response(as_text(bytes));
 }
 
+Guess probe_http2(Direction direction, Bytes bytes) noexcept {
+  constexpr std::string_view preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  if (direction == Direction::to_client) return Guess::no;
+  const std::size_t known = std::min(bytes.size(), preface.size());
+  if (as_text(bytes.first(known)) != preface.substr(0, known)) return Guess::no;
+  return known == preface.size() ? Guess::yes : Guess::more;
+}
+
+Guess probe_websocket(Direction /*direction*/, Bytes /*bytes*/) noexcept { return Guess::no; }
+
 Guess probe_tls(Direction direction, Bytes bytes) noexcept {
   if (bytes.empty()) return Guess::more;
   if ((std::to_integer<unsigned>(bytes.front()) & 0x80U) != 0) return probe_ssl2(direction, bytes);
@@ -132,6 +144,44 @@ Guess probe_dns_datagram(Direction /*direction*/, Bytes bytes) noexcept {
   const bool plausible = check_dns_start(bytes, false) == DnsStart::plausible ||
                          check_dns_start(bytes, true) == DnsStart::plausible;
   return plausible ? Guess::yes : Guess::no;
+}
+
+Guess probe_quic(Direction /*direction*/, Bytes bytes) noexcept {
+  if (bytes.empty()) return Guess::no;
+  ByteReader reader(bytes);
+  const std::uint8_t flags = reader.u8();
+  if ((flags & 0x80U) != 0) {
+    const std::uint32_t version = reader.be32();
+    if (is_google_quic_version(version)) return Guess::yes;
+    const bool lengths = (flags & 0x40U) != 0 && reader.u8() <= quic_connection_id_bytes_max;
+    return lengths && is_quic_version(version) && reader.ok() ? Guess::yes : Guess::no;
+  }
+  // Q043 and before: a connection identifier, then the version.
+  constexpr unsigned wanted = 0x09;
+  reader.skip(8);
+  const bool google = (flags & wanted) == wanted && is_google_quic_version(reader.be32());
+  return google && reader.ok() ? Guess::yes : Guess::no;
+}
+
+Guess probe_dns_port_stream(Direction /*direction*/, Bytes bytes) noexcept {
+  if (bytes.size() < 2) return Guess::more;
+  ByteReader reader(bytes);
+  const std::size_t length = reader.be16();
+  if (length < dns_header_bytes) return Guess::no;
+  const Bytes message = reader.rest();
+  switch (check_dns_shape(message.first(std::min(message.size(), length)))) {
+    case DnsStart::plausible:
+      return Guess::yes;
+    case DnsStart::too_short:
+      return message.size() < length ? Guess::more : Guess::no;
+    case DnsStart::wrong:
+      break;
+  }
+  return Guess::no;
+}
+
+Guess probe_dns_port_datagram(Direction /*direction*/, Bytes bytes) noexcept {
+  return check_dns_shape(bytes) == DnsStart::plausible ? Guess::yes : Guess::no;
 }
 
 }  // namespace menshen::sensor

@@ -35,11 +35,12 @@ PacketMeta stand_in(Flow& flow, Direction direction) {
   return packet;
 }
 
+constexpr std::uint16_t dns_port = 53;
+
 // Ports where other protocols use DNS's message format: mDNS, LLMNR, NetBIOS names. What goes to a
 // DNS server is DNS whatever port it comes from: a client chooses its own.
 bool is_dns_lookalike(const FiveTuple& tuple) {
   constexpr std::array<std::uint16_t, 3> ports{5353, 5355, 137};
-  constexpr std::uint16_t dns_port = 53;
   if (tuple.dport == dns_port) return false;
   return std::any_of(ports.begin(), ports.end(), [&](std::uint16_t port) {
     return tuple.sport == port || tuple.dport == port;
@@ -115,11 +116,18 @@ struct ProtoStage::State {
       case ParserStatus::tunnel: {
         ProtoSlot& s = slot(flow);
         const std::size_t used = s.parser->consumed();
+        const AppProto next = s.parser->next();
         let_go(flow);
         if (++s.changes > changes_max) return;
         flow.app = AppProto::unknown;
         s.undecided = {true, true};
         const Bytes rest = bytes.subspan(std::min(used, bytes.size()));
+        const auto agreed = std::ranges::find(stream_dissectors(), next, &Dissector::proto);
+        if (next != AppProto::unknown && agreed != stream_dissectors().end()) {
+          begin(flow, s, *agreed);
+          if (!rest.empty()) parse(flow, direction, rest, packet);
+          return;
+        }
         if (!rest.empty()) probe(flow, direction, rest, packet);
         return;
       }
@@ -232,8 +240,10 @@ void ProtoStage::on_udp(Flow& flow, PacketMeta& packet) {
   const Bytes payload = packet.payload();
   if (flow.app == AppProto::unknown) {
     if (payload.empty()) return;
+    FiveTuple asked = flow.tuple;
+    if (asked.dport == dns_port) asked.sport = 0;
     const Dissector* found =
-        recognise(datagram_dissectors(), flow.tuple, packet.direction, payload).dissector;
+        recognise(datagram_dissectors(), asked, packet.direction, payload).dissector;
     if (found != nullptr && found->proto == AppProto::dns && is_dns_lookalike(flow.tuple)) {
       found = nullptr;
     }

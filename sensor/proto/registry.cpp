@@ -9,6 +9,9 @@ namespace menshen::sensor {
 namespace {
 
 constexpr std::uint16_t ftp_ports[] = {21};
+constexpr std::uint16_t dns_ports[] = {53};
+constexpr std::uint16_t mdns_ports[] = {5353};
+constexpr std::uint16_t llmnr_ports[] = {5355};
 
 // Where a protocol's first bytes say too little.
 constexpr std::uint16_t mqtt_ports[] = {1883};
@@ -19,6 +22,8 @@ constexpr std::uint16_t ntp_ports[] = {123};
 
 constexpr Dissector streams[] = {
     {AppProto::http1, &probe_http1, &make_http1_parser},
+    {AppProto::http2, &probe_http2, &make_http2_parser},
+    {AppProto::websocket, &probe_websocket, &make_websocket_parser},
     {AppProto::tls, &probe_tls, &make_tls_parser},
     {AppProto::ssh, &probe_ssh, &make_ssh_parser},
     {AppProto::ftp, &probe_ftp_port, &make_ftp_parser, ftp_ports},
@@ -26,6 +31,7 @@ constexpr Dissector streams[] = {
     {AppProto::dcerpc, &probe_dcerpc_stream, &make_dcerpc_stream_parser},
     {AppProto::smtp, &probe_smtp, &make_smtp_parser},
     {AppProto::ftp, &probe_ftp, &make_ftp_parser},
+    {AppProto::dns, &probe_dns_port_stream, &make_dns_stream_parser, dns_ports},
     {AppProto::dns, &probe_dns_stream, &make_dns_stream_parser},
     {AppProto::sip, &probe_sip, &make_sip_stream_parser},
     {AppProto::ldap, &probe_ldap_stream, &make_ldap_stream_parser},
@@ -46,6 +52,10 @@ constexpr Dissector streams[] = {
 
 constexpr Dissector datagrams[] = {
     {AppProto::dcerpc, &probe_dcerpc_datagram, &make_dcerpc_datagram_parser},
+    {AppProto::mdns, &probe_dns_port_datagram, &make_mdns_parser, mdns_ports},
+    {AppProto::llmnr, &probe_dns_port_datagram, &make_llmnr_parser, llmnr_ports},
+    {AppProto::dns, &probe_dns_port_datagram, &make_dns_datagram_parser, dns_ports},
+    {AppProto::quic, &probe_quic, &make_quic_parser},
     {AppProto::dns, &probe_dns_datagram, &make_dns_datagram_parser},
     {AppProto::sip, &probe_sip, &make_sip_datagram_parser},
     {AppProto::snmp, &probe_snmp, &make_snmp_parser},

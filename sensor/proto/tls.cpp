@@ -1,6 +1,4 @@
 // TLS handshakes (RFC 5246, RFC 8446; TLCP: GB/T 38636) as far as they are in the clear.
-#include <fmt/format.h>
-
 #include <array>
 #include <optional>
 
@@ -46,12 +44,6 @@ enum Handshake : std::uint8_t {
 constexpr bool is_handshake(std::uint8_t type) {
   return type <= 6 || type == 8 || (type >= 11 && type <= 16) || (type >= 20 && type <= 25) ||
          type == 67 || type == 254;
-}
-
-// What tls.version compares with.
-std::string version_digits(std::uint16_t version) {
-  return version > 0x0300 && version <= tls13_version ? fmt::format("1.{}", version - 0x0301)
-                                                      : fmt::format("0x{:04x}", version);
 }
 
 class TlsParser final : public Parser {
@@ -342,7 +334,6 @@ class TlsParser final : public Parser {
     if (client) {
       offer(said);
     } else {
-      buffers.set(Buffer::tls_version, version_digits(said.negotiated));
       buffers.set(Buffer::ja3s_string, ja3s_text(said));
       buffers.set(Buffer::ja3s_hash, ja3_hash(buffers.text(Buffer::ja3s_string)));
     }

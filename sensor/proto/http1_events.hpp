@@ -1,0 +1,16 @@
+// What libhtp's messages mean as events.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "sensor/proto/events.hpp"
+
+namespace menshen::sensor {
+
+// The event of one of libhtp's warnings or errors, by how its text begins; `direction` is of the
+// bytes that were read then. Nothing: it is not worth one.
+[[nodiscard]] std::optional<ProtoEvent> http1_event_of(std::string_view message,
+                                                       Direction direction) noexcept;
+
+}  // namespace menshen::sensor
