@@ -206,9 +206,10 @@ class Matcher {
       if (!digits) return std::nullopt;
       result = *digits;
     } else {
+      const bool little =
+          at.endian == Endian::little || (at.endian == Endian::dce && scratch_.little_endian);
       for (std::size_t i = 0; i < field.size(); ++i) {
-        const auto byte = std::to_integer<std::uint64_t>(
-            field[at.endian == Endian::big ? i : field.size() - 1 - i]);
+        const auto byte = std::to_integer<std::uint64_t>(field[little ? field.size() - 1 - i : i]);
         result = result << 8U | byte;
       }
     }

@@ -22,6 +22,7 @@ struct MatchScratch {
   RegexScratch regex;
   TransformScratch transforms;
   std::array<std::uint64_t, rule_variables_max> variables{};
+  bool little_endian = true;     // the transaction's numbers, for Endian::dce
   std::uint64_t limit_hits = 0;  // lists given up at inspection_steps_max: taken as "no match"
 };
 

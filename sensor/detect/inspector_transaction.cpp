@@ -175,7 +175,9 @@ Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direct
   const Buffer buffer = list.buffer.in(direction);
   const std::size_t instances = transaction.field_count(buffer);
   const bool over = progress == Progress::ended || transaction.complete(direction);
-  bool waits = instances == 0 && !over;
+  scratch_.little_endian = transaction.little_endian;
+  // Another instance may still come.
+  bool waits = !over && (instances == 0 || buffer_info(buffer).many);
   if (instances == 0 && over) return list.absent ? Answer::yes : Answer::no;
   for (std::size_t i = 0; i < instances; ++i) {
     const auto view = transaction.field(buffer, i);

@@ -95,6 +95,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> web_keywords();
 [[nodiscard]] std::span<const Keyword> header_keywords();
 [[nodiscard]] std::span<const Keyword> network_keywords();
+[[nodiscard]] std::span<const Keyword> service_keywords();
 [[nodiscard]] std::span<const Keyword> protocol_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
 

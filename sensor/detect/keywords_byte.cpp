@@ -42,7 +42,7 @@ Result<bool> number_option(NumberAt& number, std::string_view part) {
     if (!mask || *mask == 0) return invalid_value(part);
     number.bitmask = *mask;
   } else if (part == "dce") {
-    return invalid("尚不支持 dce 字节序", "byte order dce is not supported");
+    number.endian = Endian::dce;
   } else {
     return false;
   }

@@ -157,7 +157,8 @@ enum class Comparison : std::uint8_t {
   bit_and,
   bit_or
 };
-enum class Endian : std::uint8_t { big, little };
+// dce: as the transaction has its numbers (Transaction::little_endian).
+enum class Endian : std::uint8_t { big, little, dce };
 
 // How byte_test, byte_jump, byte_extract and byte_math read a number.
 struct NumberAt {

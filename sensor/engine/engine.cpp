@@ -3,6 +3,7 @@
 #include <random>
 #include <vector>
 
+#include "sensor/detect/compiled_rules.hpp"
 #include "sensor/detect/inspector.hpp"
 #include "sensor/flow/flow_table.hpp"
 #include "sensor/packet/decode.hpp"
@@ -57,6 +58,28 @@ InspectorOptions inspector_options(const EngineOptions& options) {
   return inspector;
 }
 
+// What rules ask of files, and what output wants of every one.
+FileWants file_wants(const RuleSet& rules, const EngineOptions& options) {
+  FileWants wants = options.file_facts;
+  const auto ask = [&](Buffer buffer) {
+    const auto hash = [&](FileHash h) { wants.hashes[static_cast<std::size_t>(h)] = true; };
+    if (buffer == Buffer::file_magic || buffer == Buffer::file_magic_response) wants.magic = true;
+    if (buffer == Buffer::file_md5 || buffer == Buffer::file_md5_response) hash(FileHash::md5);
+    if (buffer == Buffer::file_sha1 || buffer == Buffer::file_sha1_response) hash(FileHash::sha1);
+    if (buffer == Buffer::file_sha256 || buffer == Buffer::file_sha256_response) {
+      hash(FileHash::sha256);
+    }
+  };
+  for (const Rule& rule : rules.compiled().rules) {
+    for (const TestList& list : rule.lists) {
+      if (list.buffer.kind != BufferKind::transaction) continue;
+      ask(list.buffer.to_server);
+      ask(list.buffer.to_client);
+    }
+  }
+  return wants;
+}
+
 }  // namespace
 
 struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver {
@@ -69,7 +92,9 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         table(table_options(wanted), *this, labeler),
         stream(stream_options(wanted), *this),
         proto(proto_limits(wanted), *this),
-        inspector(inspector_options(wanted), std::move(rules)) {}
+        inspector(inspector_options(wanted), std::move(rules)) {
+    proto.want_files(file_wants(*rule_set, options));
+  }
 
   // ---- one packet through the stages
   // ----------------------------------------------------------------------------
@@ -302,12 +327,28 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       if (transaction.one_way.value_or(direction) != direction) continue;
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
+    report_files(flow, transaction, packet);
     if (!options.log_transactions || Inspector::quiet(transaction)) return;
     Event& event = make_event(EventKind::transaction, packet);
     event.app = transaction.proto();
     event.tuple = flow.tuple;
     event.tx_id = transaction.id;
     event.protocol = transaction.eve();
+  }
+  // Nothing more comes of them.
+  void report_files(const Flow& flow, const Transaction& transaction, const PacketMeta& packet) {
+    if (!options.log_files) return;
+    for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+      for (const auto& file : transaction.files[static_cast<std::size_t>(direction)]) {
+        Event& event = make_event(EventKind::fileinfo, packet);
+        event.app = transaction.proto();
+        event.tuple = flow.tuple;
+        event.direction = direction;
+        event.tx_id = transaction.id;
+        event.protocol = transaction.eve();
+        event.detail = file_eve(*file, transaction.id);
+      }
+    }
   }
   void on_flow_end(Flow& flow, FlowEnd) override {
     PacketMeta stand_in;
@@ -355,6 +396,7 @@ void Engine::process(PacketBatch& batch) { impl_->process(batch); }
 void Engine::swap_rules(std::shared_ptr<const RuleSet> rules) {
   impl_->inspector.swap_rules(rules);
   impl_->rule_set = std::move(rules);
+  impl_->proto.want_files(file_wants(*impl_->rule_set, impl_->options));
 }
 
 void Engine::flush() {

@@ -18,6 +18,7 @@
 #include "sensor/engine/status.hpp"
 #include "sensor/flow/flow.hpp"
 #include "sensor/packet/packet.hpp"
+#include "sensor/proto/file.hpp"
 
 namespace menshen::sensor {
 
@@ -26,7 +27,9 @@ struct EngineOptions {
   bool verify_checksums = true;  // wrong ones: dropped inline, not inspected otherwise
   bool log_flows = true;         // a record at each flow's end
   bool log_transactions = true;  // http, dns, tls records
+  bool log_files = true;         // fileinfo records: what a transaction carried, at its end
   bool log_payload = true;       // payload excerpt in alerts
+  FileWants file_facts;          // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;              // concurrent flows of this worker
   std::size_t stream_bytes_max = 256U << 20U;     // reassembly memory of this worker
   std::size_t stream_depth_bytes = 1U << 20U;     // per direction; later bytes are not reassembled

@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t head_bytes = 16;
 constexpr std::uint8_t first_fragment = 0x01;
 constexpr std::uint8_t last_fragment = 0x02;
-constexpr std::uint8_t object_uuid = 0x80;
 constexpr std::size_t uuid_bytes = 16;
 constexpr std::size_t transfer_syntax_bytes = 20;
 
@@ -133,11 +132,8 @@ bool DceRpc::pdu(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packe
   const bool asks = is_request(head.type);
   Call& call = call_of(flow, head.call, asks && (head.flags & first_fragment) != 0);
   ++call.fragments[d];
-  call.transaction.add(d == 0 ? Buffer::frame_pdu : Buffer::frame_pdu_response, as_text(bytes));
-  call.transaction.add(d == 0 ? Buffer::frame_header : Buffer::frame_header_response,
-                       as_text(bytes.first(head_bytes)));
-  call.transaction.add(d == 0 ? Buffer::frame_data : Buffer::frame_data_response,
-                       as_text(bytes.subspan(head_bytes)));
+  call.transaction.little_endian = head.little;
+  if (proto_ == AppProto::dcerpc) frames(call, d, bytes);
   (asks ? call.request : call.response) = head.type;
   switch (head.type) {
     case type_bind:
@@ -153,8 +149,7 @@ bool DceRpc::pdu(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packe
       request(reader, head, call);
       break;
     case type_response: {
-      constexpr std::size_t response_head = 8;
-      reader.skip(response_head);
+      // With the eight bytes that stand before the stub, as rules expect them.
       const std::string_view stub = as_text(reader.rest());
       call.stub[1] +=
           stub.substr(0, dcerpc_stub_max - std::min(dcerpc_stub_max, call.stub[1].size()));
@@ -167,6 +162,14 @@ bool DceRpc::pdu(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packe
   change(flow, call, direction,
          head.type == type_response ? (head.flags & last_fragment) != 0 : last, packet);
   return true;
+}
+
+void DceRpc::frames(Call& call, std::size_t d, Bytes bytes) {
+  call.transaction.add(d == 0 ? Buffer::frame_pdu : Buffer::frame_pdu_response, as_text(bytes));
+  call.transaction.add(d == 0 ? Buffer::frame_header : Buffer::frame_header_response,
+                       as_text(bytes.first(head_bytes)));
+  call.transaction.add(d == 0 ? Buffer::frame_data : Buffer::frame_data_response,
+                       as_text(bytes.subspan(head_bytes)));
 }
 
 void DceRpc::bind(EndianReader& reader, Call& call) {
@@ -213,7 +216,7 @@ void DceRpc::request(EndianReader& reader, const Pdu& head, Call& call) {
   reader.skip(4);
   const std::uint16_t context = reader.u16();
   const std::uint16_t opnum = reader.u16();
-  if ((head.flags & object_uuid) != 0) reader.skip(uuid_bytes);
+  // An object's UUID, where there is one, belongs to what rules see as the stub.
   const std::string_view stub = as_text(reader.rest());
   if (!reader.ok()) return;
   const bool first = call.fragments[0] <= 1;

@@ -41,6 +41,7 @@ class DceRpc {
   struct Pdu;
 
   bool pdu(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet);
+  static void frames(Call& call, std::size_t direction, Bytes bytes);
   void bind(class EndianReader& reader, Call& call);
   void bind_ack(class EndianReader& reader);
   void request(class EndianReader& reader, const Pdu& head, Call& call);

@@ -171,7 +171,7 @@ class FtpParser final : public Parser {
     one.active = active;
     one.port = port;
     one.transaction.add(Number::ftp_dynamic_port, port);
-    one.transaction.add(Number::ftp_mode, active ? 1 : 0);
+    one.transaction.add(Number::ftp_mode, active ? 0 : 1);
   }
 
   // Active: the server begins the data connection. The addresses are the control connection's.

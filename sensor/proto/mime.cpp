@@ -188,6 +188,14 @@ void MimeReader::line(std::string_view text, bool whole) {
 // ---- headers ------------------------------------------------------------------------------------
 
 void MimeReader::header_line(std::string_view text) {
+  if (outer_ && headers_ == 0 && header_.empty() && text.find(':') == std::string_view::npos) {
+    part_ = std::move(*outer_);
+    outer_.reset();
+    end_headers();
+    if (text.starts_with("--") && boundary_line(text)) return;
+    return content(std::string(text) + "\r\n", true);
+  }
+  outer_.reset();
   if (text.size() > line_max) sink_->on_event(ProtoEvent::smtp_mime_long_line);
   if (text.empty()) return end_headers();
   // A part without an empty line after its headers may end at once.
@@ -253,9 +261,14 @@ void MimeReader::read_header(std::string_view name, std::string_view value) {
 
 void MimeReader::end_headers() {
   end_header();
-  // The headers of a message inside a message follow its own.
-  if (part_.message && part_.name.empty() && part_.encoding == Encoding::none) {
-    return begin_part();
+  // The headers of a message inside a message follow its own, whatever these say of an encoding
+  // (RFC 2046 5.2.1 forbids one). Where none follow, it is content like any other.
+  if (part_.message) {
+    Part outer = std::move(part_);
+    outer.message = false;
+    begin_part();
+    outer_ = std::move(outer);
+    return;
   }
   main_headers_ = false;
   state_ = State::content;

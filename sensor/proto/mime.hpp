@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,7 @@ class MimeReader {
   std::size_t headers_ = 0;
   std::string newline_;  // the last line's end: content only if another line follows
   Part part_;
+  std::optional<Part> outer_;       // a message's part, until its own headers begin
   std::vector<std::string> stack_;  // boundaries, outermost first
   std::uint32_t bits_ = 0;          // base64: what does not make a byte yet
   unsigned bit_count_ = 0;

@@ -126,6 +126,18 @@ TEST_CASE("MIME: parts nest up to their limit") {
   CHECK(read(message + "Content-Type: a/b; name=f\n\nx", 100).files.empty());
 }
 
+TEST_CASE("MIME: a message inside a message, whatever its encoding is said to be") {
+  const std::string outer =
+      "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n"
+      "Content-Disposition: attachment; filename=outer.txt\n\n";
+  const Seen inside = read(outer + "Subject: x\nContent-Type: a/b; name=in.exe\n\nMZ", 4);
+  REQUIRE(inside.files.size() == 1);
+  CHECK(inside.files[0] == std::pair<std::string, std::string>("in.exe", "MZ"));
+  const Seen encoded = read(outer + "aGVsbG8=\n", 4);
+  REQUIRE(encoded.files.size() == 1);
+  CHECK(encoded.files[0] == std::pair<std::string, std::string>("outer.txt", "hello"));
+}
+
 TEST_CASE("MIME: parameters") {
   CHECK(mime_parameter("a; x=1; name=\"q;\\\"z\"; y=2", "name") == "q;\"z");
   CHECK(mime_parameter("a; NAME = v ", "name") == "v");

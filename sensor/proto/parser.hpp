@@ -60,6 +60,11 @@ class Parser {
 [[nodiscard]] std::unique_ptr<Parser> make_ssh_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_smtp_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_ftp_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_pop3_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_imap_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_tftp_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_nfs_stream_parser(const ParserContext& context);
+[[nodiscard]] std::unique_ptr<Parser> make_nfs_datagram_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_smb_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_dcerpc_stream_parser(const ParserContext& context);
 [[nodiscard]] std::unique_ptr<Parser> make_dcerpc_datagram_parser(const ParserContext& context);

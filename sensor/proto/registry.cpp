@@ -8,7 +8,10 @@
 namespace menshen::sensor {
 namespace {
 
+Guess probe_nothing(Direction, Bytes) noexcept { return Guess::no; }
+
 constexpr std::uint16_t ftp_ports[] = {21};
+constexpr std::uint16_t tftp_ports[] = {69};
 constexpr std::uint16_t dns_ports[] = {53};
 constexpr std::uint16_t mdns_ports[] = {5353};
 constexpr std::uint16_t llmnr_ports[] = {5355};
@@ -30,7 +33,11 @@ constexpr Dissector streams[] = {
     {AppProto::smb, &probe_smb, &make_smb_parser},
     {AppProto::dcerpc, &probe_dcerpc_stream, &make_dcerpc_stream_parser},
     {AppProto::smtp, &probe_smtp, &make_smtp_parser},
+    {AppProto::pop3, &probe_pop3, &make_pop3_parser},
+    {AppProto::imap, &probe_imap, &make_imap_parser},
+    {AppProto::nfs, &probe_nfs_stream, &make_nfs_stream_parser},
     {AppProto::ftp, &probe_ftp, &make_ftp_parser},
+    {AppProto::ftp_data, &probe_nothing},  // another flow says which it is (ftp_data.hpp)
     {AppProto::dns, &probe_dns_port_stream, &make_dns_stream_parser, dns_ports},
     {AppProto::dns, &probe_dns_stream, &make_dns_stream_parser},
     {AppProto::sip, &probe_sip, &make_sip_stream_parser},
@@ -52,6 +59,8 @@ constexpr Dissector streams[] = {
 
 constexpr Dissector datagrams[] = {
     {AppProto::dcerpc, &probe_dcerpc_datagram, &make_dcerpc_datagram_parser},
+    {AppProto::nfs, &probe_nfs_datagram, &make_nfs_datagram_parser},
+    {AppProto::tftp, &probe_tftp, &make_tftp_parser, tftp_ports},
     {AppProto::mdns, &probe_dns_port_datagram, &make_mdns_parser, mdns_ports},
     {AppProto::llmnr, &probe_dns_port_datagram, &make_llmnr_parser, llmnr_ports},
     {AppProto::dns, &probe_dns_port_datagram, &make_dns_datagram_parser, dns_ports},

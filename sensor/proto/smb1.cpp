@@ -82,6 +82,13 @@ struct SmbSession::Smb1 {
   }
 };
 
+SmbExchange* SmbSession::offer1() {
+  const auto found = std::ranges::find_if(waiting_, [](const auto& one) {
+    return one->key >> 63U != 0 && one->command == cmd_negotiate;
+  });
+  return found == waiting_.end() ? nullptr : found->get();
+}
+
 void SmbSession::smb1(Bytes message, std::size_t whole) {
   EndianReader head(message);
   Smb1 one;

@@ -13,6 +13,7 @@ constexpr std::size_t head_bytes = 64;
 constexpr std::uint32_t flag_response = 0x01;
 constexpr std::uint32_t flag_async = 0x02;
 constexpr std::uint32_t status_pending = 0x103;
+constexpr std::uint64_t interim_key = UINT64_MAX >> 1U;
 constexpr std::uint32_t fsctl_pipe_transceive = 0x0011c017;
 
 enum Command : unsigned {
@@ -121,9 +122,14 @@ void SmbSession::smb2(Bytes bytes, std::size_t whole) {
     const bool last = next < head_bytes || next > bytes.size();
     one.whole = last ? whole : next;
     one.bytes = last ? bytes : bytes.first(next);
-    SmbExchange* known = one.response ? waiting(key) : nullptr;
-    SmbExchange& exchange = known != nullptr ? *known : begin(key, one.command);
-    if (known == nullptr) exchange.transaction.add(Number::smb_version, 2);
+    // "Pending" answers nothing yet: a record of its own.
+    const bool interim = one.response && one.status == status_pending;
+    SmbExchange* known = one.response && !interim ? waiting(key) : nullptr;
+    // A client that offered both families in SMB 1's words.
+    if (known == nullptr && one.response && one.command == cmd_negotiate) known = offer1();
+    SmbExchange& exchange =
+        known != nullptr ? *known : begin(interim ? interim_key : key, one.command);
+    if (known == nullptr && !interim) exchange.transaction.add(Number::smb_version, 2);
     exchange.json["id"] = exchange.transaction.id + 1;
     exchange.json["command"] = command_name(one.command);
     exchange.json["session_id"] = session;
@@ -134,12 +140,12 @@ void SmbSession::smb2(Bytes bytes, std::size_t whole) {
             one.response ? ProtoEvent::smb_response_to_server : ProtoEvent::smb_request_to_client);
     }
     frames(exchange.transaction, 2, one.bytes, head_bytes);
-    if (one.response) {
+    if (one.response && !interim) {
       response2(one, exchange);
-    } else {
+    } else if (!one.response) {
       request2(one, exchange);
     }
-    const bool over = one.response && one.status != status_pending;
+    const bool over = one.response;
     if (over) exchange.transaction.finish();
     change(exchange);
     if (over) finish(exchange);

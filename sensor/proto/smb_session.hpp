@@ -23,7 +23,7 @@
 
 namespace menshen::sensor {
 
-inline constexpr std::size_t smb_held_max = 64U << 10U;  // bytes of one message read at once; what
+inline constexpr std::size_t smb_held_max = 68U << 10U;  // bytes of one message read at once; what
                                                          // follows must be content of a file
 inline constexpr std::size_t smb_open_max = 1024;  // requests, trees and handles remembered, each;
                                                    // beyond: the oldest is forgotten
@@ -81,6 +81,7 @@ class SmbSession {
   // smb.cpp
   SmbExchange& begin(std::uint64_t key, unsigned command);
   SmbExchange* waiting(std::uint64_t key);
+  SmbExchange* offer1();  // SMB 1's negotiation, if it waits
   void frames(FieldTransaction& transaction, unsigned version, Bytes pdu, std::size_t head);
   void change(SmbExchange& exchange);
   void finish(SmbExchange& exchange);

@@ -62,6 +62,7 @@ class Transaction {
   std::uint64_t id = 0;  // counts from 0 within the flow
   // Its messages go this way alone: rules for the other direction never see it. Nothing: both ways.
   std::optional<Direction> one_way;
+  bool little_endian = true;       // DCE/RPC: how its messages have their numbers
   std::vector<ProtoEvent> events;  // in the order of their appearance; each at most once
   // What it carries, by direction, in order (file.hpp).
   std::array<std::vector<std::unique_ptr<File>>, 2> files;
