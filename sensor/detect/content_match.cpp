@@ -327,6 +327,12 @@ class Matcher {
     return true;
   }
 
+  bool holds(const Asn1Test& test, std::size_t& end) const {
+    const std::int64_t place = (test.relative ? static_cast<std::int64_t>(end) : 0) + test.offset;
+    if (place < 0 || place >= static_cast<std::int64_t>(buffer_.bytes.size())) return false;
+    return asn1_suspicious(buffer_.bytes.subspan(static_cast<std::size_t>(place)), test.checks);
+  }
+
   bool holds(const Base64Decode& decode, std::size_t& end) {
     const std::int64_t place =
         (decode.relative ? static_cast<std::int64_t>(end) : 0) + value(decode.offset);

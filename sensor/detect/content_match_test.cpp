@@ -156,3 +156,43 @@ TEST_CASE("transforms") {
   CHECK(apply(TransformKind::to_md5, "").size() == 16);
   CHECK(apply(TransformKind::to_sha256, "abc").substr(0, 2) == "\xba\x78");
 }
+
+TEST_CASE("transforms with arguments") {
+  const auto run = [](Transform transform, std::string_view text) {
+    TransformScratch scratch;
+    return std::string(
+        as_text(apply_transforms(as_bytes(text), std::span(&transform, 1), scratch)));
+  };
+  Transform base64;
+  base64.kind = TransformKind::from_base64;
+  CHECK(run(base64, "aGVsbG8=") == "hello");
+  CHECK(run(base64, "aGVs!bG8=") == "hel");
+  base64.mode = Base64Mode::rfc2045;
+  CHECK(run(base64, "aGVs!bG8=") == "hello");
+  base64.mode = Base64Mode::strict;
+  CHECK(run(base64, "aGVs!bG8=") == "aGVs!bG8=");
+  base64.offset = 2;
+  CHECK(run(base64, "??aGVsbG8=") == "hello");
+
+  Transform capture;
+  capture.kind = TransformKind::pcre_capture;
+  auto regex = Regex::compile("id=([a-z]+)", {});
+  REQUIRE(regex);
+  capture.regex = std::make_shared<const Regex>(*std::move(regex));
+  CHECK(run(capture, "x?id=abc&y") == "abc");
+  CHECK(run(capture, "nothing") == "nothing");
+
+  Transform name;
+  name.kind = TransformKind::domain;
+  CHECK(run(name, "a.b.example.co.uk") == "example.co.uk");
+  name.kind = TransformKind::tld;
+  CHECK(run(name, "a.b.example.co.uk") == "co.uk");
+
+  Transform part;
+  part.kind = TransformKind::subslice;
+  part.offset = -3;
+  part.bytes = 2;
+  CHECK(run(part, "abcdef") == "de");
+  part.offset = 9;
+  CHECK(run(part, "abcdef").empty());
+}

@@ -5,6 +5,7 @@
 #include "sensor/detect/compiled_rules.hpp"
 #include "sensor/packet/checksum.hpp"
 #include "sensor/packet/decode.hpp"
+#include "sensor/proto/spoken.hpp"
 #include "sensor/stream/stream.hpp"
 
 namespace menshen::sensor {
@@ -328,6 +329,22 @@ bool match_flow(const FlowTest& test, const PacketView& view) noexcept {
   return true;
 }
 
+namespace {
+
+bool match_app(const AppProtoTest& test, const PacketView& view) noexcept {
+  using Side = AppProtoTest::Side;
+  const Flow& flow = *view.flow;
+  if (test.proto == AppProto::unknown) return flow.app == AppProto::unknown;
+  if (flow.app == AppProto::unknown) return false;  // undecided: neither it nor not it
+  AppProto found = flow.app;
+  if (test.side == Side::to_server) found = spoken_by(flow, Direction::to_server);
+  if (test.side == Side::to_client) found = spoken_by(flow, Direction::to_client);
+  if (test.side == Side::packet) found = spoken_by(flow, view.direction);
+  return (found == test.proto) != test.negated;
+}
+
+}  // namespace
+
 bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
   const PacketMeta& packet = *view.packet;
   if (const auto* field = std::get_if<FieldTest>(&test)) return match_field(*field, view);
@@ -346,11 +363,24 @@ bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
   if (const auto* noted = std::get_if<AnomalyTest>(&test)) return packet.has(noted->anomaly);
   if (const auto* sum = std::get_if<ChecksumTest>(&test)) return match_checksum(*sum, packet);
   if (const auto* vlan = std::get_if<VlanTest>(&test)) return match_vlan(*vlan, packet);
-  const auto& app = std::get<AppProtoTest>(test);
   if (view.flow == nullptr) return false;
-  if (app.proto == AppProto::unknown) return view.flow->app == AppProto::unknown;
-  if (view.flow->app == AppProto::unknown) return false;  // undecided: neither it nor not it
-  return (view.flow->app == app.proto) != app.negated;
+  if (std::holds_alternative<MismatchTest>(test)) return shows_mismatch(*view.flow, packet);
+  return match_app(std::get<AppProtoTest>(test), view);
+}
+
+bool asks_fast_open(const PacketMeta& packet) noexcept {
+  constexpr unsigned fast_open = 34;
+  ByteReader reader(tcp_header(packet).options);
+  while (!reader.empty()) {
+    const auto kind = reader.u8();
+    if (kind == fast_open) return true;
+    if (kind == 0) return false;
+    if (kind == 1) continue;
+    const auto length = reader.u8();
+    if (!reader.ok() || length < 2) return false;
+    reader.skip(length - 2U);
+  }
+  return false;
 }
 
 Bytes header_bytes(BufferKind kind, const PacketMeta& packet) noexcept {

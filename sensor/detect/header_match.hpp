@@ -22,6 +22,8 @@ struct PacketView {
 [[nodiscard]] bool match_tuple(const Rule& rule, const PacketView& view) noexcept;
 [[nodiscard]] bool match_flow(const FlowTest& test, const PacketView& view) noexcept;
 [[nodiscard]] bool match_header(const HeaderTest& test, const PacketView& view) noexcept;
+// The SYN asks for TCP Fast Open (RFC 7413): its data belongs to the stream.
+[[nodiscard]] bool asks_fast_open(const PacketMeta& packet) noexcept;
 // The bytes of a packet header buffer; nothing where the packet has no such header.
 [[nodiscard]] Bytes header_bytes(BufferKind kind, const PacketMeta& packet) noexcept;
 

@@ -11,7 +11,8 @@ constexpr std::size_t excerpt_max = 4096;
 bool wants_protocol(const Rule& rule) {
   return !rule.proto.apps.empty() ||
          std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
-           return std::holds_alternative<AppProtoTest>(test);
+           return std::holds_alternative<AppProtoTest>(test) ||
+                  std::holds_alternative<MismatchTest>(test);
          });
 }
 
@@ -190,7 +191,8 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   const FiveTuple tuple = tuple_of(packet);
   group.always.append(tuple.sport, tuple.dport, candidates_);
   // Bytes that no stream carries: of a connection whose beginning was not seen, or beside its SYN.
-  const bool begins = (packet.tcp_flags & tcp_syn) != 0;
+  const bool begins =
+      packet.proto == IpProto::tcp && (packet.tcp_flags & tcp_syn) != 0 && !asks_fast_open(packet);
   const bool carried = packet.flow != nullptr && !packet.flow->midstream && !begins;
   if (packet.proto == IpProto::tcp && packet.payload_length != 0 && !carried) {
     const PayloadGroup& stream = compiled_->stream[d];

@@ -170,8 +170,10 @@ void Inspector::Impl::act(const Rule& rule, const Match& match, PacketMeta& pack
   if (!blocks || only_alert) return;
   // A passive sensor cannot drop; it says no more of a flow that would not have gone on.
   if (whole_flow) flow->action = FlowAction::drop;
-  if (!options_.inline_mode) return;
   const bool rejects = rule.info.action == RuleAction::reject;
+  // A reset is sent beside the traffic: no need to stand in its way.
+  if (rejects && finding != nullptr) finding->blocked = true;
+  if (!options_.inline_mode) return;
   const Verdict verdict = rejects ? Verdict::reject : Verdict::drop;
   if (packet.verdict < verdict) {
     packet.verdict = verdict;

@@ -19,11 +19,12 @@ void RuleDraft::open_buffer(BufferRef buffer, bool many_instances) {
   transforms_.clear();
 }
 
+// After tests a transform opens the buffer anew, as it then is.
 Result<void> RuleDraft::add_transform(Transform transform) {
-  if (!opened_ || list_ >= 0 || nested_) {
-    return invalid("变换必须紧跟在粘滞缓冲区之后",
-                   "a transform must follow its sticky buffer at once");
+  if (!opened_ || nested_) {
+    return invalid("变换须用于粘滞缓冲区", "a transform needs a sticky buffer");
   }
+  list_ = -1;
   transforms_.push_back(std::move(transform));
   return {};
 }

@@ -216,6 +216,34 @@ Result<void> parse_base64_decode(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+// asn1:bitstring_overflow, oversize_length 1024, relative_offset 0
+Result<void> parse_asn1(RuleDraft& draft, const KeywordUse& use) {
+  Asn1Test test;
+  for (const auto part : split(use.value, ',')) {
+    const auto word = words(part);
+    if (part == "bitstring_overflow") {
+      test.checks.bitstring_overflow = true;
+    } else if (part == "double_overflow") {
+      test.checks.double_overflow = true;
+    } else if (word.size() == 2 && word[0] == "oversize_length") {
+      const auto length = parse_number(word[1]);
+      if (!length || *length == 0 || *length > UINT32_MAX) return invalid_value(part);
+      test.checks.longer_than = static_cast<std::uint32_t>(*length);
+    } else if (word.size() == 2 && (word[0] == "relative_offset" || word[0] == "absolute_offset")) {
+      const auto offset = parse_signed(word[1]);
+      if (!offset || *offset < -byte_offset_max || *offset > byte_offset_max) {
+        return invalid_value(part);
+      }
+      test.offset = *offset;
+      test.relative = word[0] == "relative_offset";
+    } else {
+      return invalid_value(part);
+    }
+  }
+  draft.add_test({test});
+  return {};
+}
+
 Result<void> parse_base64_data(RuleDraft& draft, const KeywordUse&) { return draft.open_base64(); }
 
 using Value = Keyword::Value;
@@ -225,6 +253,7 @@ constexpr std::array keywords = {
     Keyword{"byte_extract", Value::required, &parse_byte_extract},
     Keyword{"byte_math", Value::required, &parse_byte_math},
     Keyword{"base64_decode", Value::optional, &parse_base64_decode},
+    Keyword{"asn1", Value::required, &parse_asn1},
     Keyword{"base64_data", Value::none, &parse_base64_data},
 };
 

@@ -285,6 +285,25 @@ Result<void> parse_absent(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+// ">= 4.5" to ">=4500", "4-5" to "4000-5000".
+Result<std::string> in_thousandths(std::string_view text) {
+  static constexpr std::string_view digits = "0123456789.";
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    if (digits.find(text[at]) == std::string_view::npos) {
+      result.push_back(text[at++]);
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_not_of(digits, at), text.size());
+    const std::string number(text.substr(at, end - at));
+    const double value = std::strtod(number.c_str(), nullptr);
+    if (!(value >= 0.0 && value <= 8.0)) return invalid_value(text);
+    result += std::to_string(static_cast<unsigned>(value * 1000));
+    at = end;
+  }
+  return result;
+}
+
 Result<void> parse_entropy(RuleDraft& draft, const KeywordUse& use) {
   Entropy test;
   bool valued = false;
@@ -302,13 +321,8 @@ Result<void> parse_entropy(RuleDraft& draft, const KeywordUse& use) {
       for (const char c : part.substr(part.find("value") + 5)) {
         if (c != ' ') thousandths.push_back(c);
       }
-      const auto digits = thousandths.find_first_of("0123456789");
-      if (digits == std::string::npos) return invalid_value(part);
-      const double value = std::strtod(thousandths.c_str() + digits, nullptr);
-      if (!(value >= 0.0 && value <= 8.0)) return invalid_value(part);
-      thousandths.replace(digits, std::string::npos,
-                          std::to_string(static_cast<unsigned>(value * 1000)));
-      test.thousandths = MENSHEN_TRY(parse_range(thousandths, 8000));
+      const std::string scaled = MENSHEN_TRY(in_thousandths(thousandths));
+      test.thousandths = MENSHEN_TRY(parse_range(scaled, 8000));
       valued = true;
     } else {
       return invalid_value(part);

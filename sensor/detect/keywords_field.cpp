@@ -59,6 +59,10 @@ Result<void> parse_number_test(RuleDraft& draft, const KeywordUse& use) {
 }
 
 Result<void> parse_event(RuleDraft& draft, const KeywordUse& use) {
+  if (use.value == "applayer_mismatch_protocol_both_directions") {
+    draft.rule.header.emplace_back(MismatchTest{});
+    return {};
+  }
   const auto event = proto_event_of(use.value);
   if (!event) {
     return invalid(fmt::format("没有此事件：{}", use.value),
@@ -74,6 +78,16 @@ Result<void> parse_event(RuleDraft& draft, const KeywordUse& use) {
 
 // "sip.request.body", or "request.body" in a rule of protocol sip.
 Result<void> parse_frame(RuleDraft& draft, const KeywordUse& use) {
+  // A protocol's "stream" is all that the flow says.
+  constexpr std::string_view stream = ".stream";
+  if (use.value.ends_with(stream)) {
+    const auto proto = app_proto_of(use.value.substr(0, use.value.size() - stream.size()));
+    if (proto && is_parsed(*proto)) {
+      draft.rule.proto.apps = std::span(&*proto, 1);
+      draft.open_buffer({BufferKind::payload}, false);
+      return {};
+    }
+  }
   for (const FrameName& frame : frame_names()) {
     if (!is_parsed(frame.proto)) continue;
     const std::size_t dot = use.value.find('.');

@@ -167,9 +167,18 @@ Result<void> parse_app_layer_protocol(RuleDraft& draft, const KeywordUse& use) {
     test.negated = true;
     parts[0] = trim(parts[0].substr(1));
   }
-  if (parts.size() > 1 && parts[1] != "final" && parts[1] != "either" && parts[1] != "original") {
-    return invalid(fmt::format("尚不支持按方向识别协议：{}", parts[1]),
-                   fmt::format("the protocol of one direction is not supported: {}", parts[1]));
+  if (parts.size() > 2) return invalid_value(use.value);
+  if (parts.size() == 2) {
+    using Side = AppProtoTest::Side;
+    if (parts[1] == "to_server" || parts[1] == "toserver") {
+      test.side = Side::to_server;
+    } else if (parts[1] == "to_client" || parts[1] == "toclient") {
+      test.side = Side::to_client;
+    } else if (parts[1] == "direction") {
+      test.side = Side::packet;
+    } else if (parts[1] != "final" && parts[1] != "either" && parts[1] != "original") {
+      return invalid_value(parts[1]);
+    }
   }
   const auto proto = app_proto_of(parts[0]);
   const bool told =

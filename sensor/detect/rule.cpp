@@ -60,6 +60,7 @@ bool Test::relative() const noexcept {
           [](const ByteExtract& b) { return b.number.relative; },
           [](const ByteMath& b) { return b.number.relative; },
           [](const Base64Decode& b) { return b.relative; },
+          [](const Asn1Test& a) { return a.relative; },
           [](const auto&) { return false; },
       },
       what);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sensor/detect/address_set.hpp"
+#include "sensor/detect/asn1.hpp"
 #include "sensor/detect/regex.hpp"
 #include "sensor/detect/rule_info.hpp"
 #include "sensor/proto/transaction.hpp"
@@ -240,6 +241,12 @@ struct Entropy {
   std::uint32_t bytes = 0;
 };
 
+struct Asn1Test {
+  Asn1Checks checks;
+  std::int64_t offset = 0;
+  bool relative = false;
+};
+
 struct Test;
 struct Base64Decode {
   Operand offset;
@@ -251,7 +258,7 @@ struct Base64Decode {
 
 struct Test {
   std::variant<Content, RegexTest, IsDataAt, ByteTest, ByteJump, ByteExtract, ByteMath, SizeTest,
-               Absent, Entropy, Base64Decode>
+               Absent, Entropy, Asn1Test, Base64Decode>
       what;
   bool relative_next =
       false;  // the next test starts where this one ended: try other places when it fails
@@ -342,8 +349,11 @@ struct IpOptionTest {
 struct AppProtoTest {
   AppProto proto = AppProto::unknown;
   bool negated = false;
-  bool known = true;  // false: a protocol that is never detected here
+  // Whose: the flow's, or what one side speaks; packet: the side that sent the packet.
+  enum class Side : std::uint8_t { flow, to_server, to_client, packet } side = Side::flow;
 };
+// The packet shows that the two sides speak different protocols.
+struct MismatchTest {};
 // An anomaly that a stage noted on the packet: decode-event, stream-event.
 struct AnomalyTest {
   Anomaly anomaly{};
@@ -360,7 +370,7 @@ struct VlanTest {
   int number = 0;  // from the outermost; negative: from the innermost
 };
 using HeaderTest = std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest,
-                                AppProtoTest, AnomalyTest, ChecksumTest, VlanTest>;
+                                AppProtoTest, AnomalyTest, ChecksumTest, VlanTest, MismatchTest>;
 
 struct FlowTest {
   enum class State : std::uint8_t { any, established, not_established, stateless };

@@ -9,6 +9,7 @@
 #include "sensor/packet/decode.hpp"
 #include "sensor/packet/defrag.hpp"
 #include "sensor/packet/tunnel.hpp"
+#include "sensor/proto/file.hpp"
 #include "sensor/proto/proto.hpp"
 #include "sensor/stream/stream.hpp"
 
@@ -288,7 +289,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
                   flow.sides[0].bytes,
                   flow.sides[1].bytes,
                   flow.first,
-                  flow.last};
+                  flow.last,
+                  {},
+                  {},
+                  {flow.sides[0].tcp_flags, flow.sides[1].tcp_flags}};
   }
 
   void hand_over() {
@@ -350,7 +354,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       }
     }
   }
-  void on_flow_end(Flow& flow, FlowEnd) override {
+  void on_flow_end(Flow& flow, FlowEnd end) override {
     PacketMeta stand_in;
     stand_in.flow = &flow;
     stand_in.time = flow.last;
@@ -362,11 +366,19 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       inspector.flush_stream(flow, direction, stand_in);
     }
     proto.on_close(flow);
-    report(stand_in);
+    // What is let pass or dropped was decided before.
+    const bool watched = flow.action == FlowAction::none && flow.label.mode != InspectMode::none;
+    if (watched) report(stand_in);
     current = nullptr;
     if (!options.log_flows) return;
     Event& event = make_event(EventKind::flow, stand_in);
     event.tuple = flow.tuple;
+    event.flow.state = flow.state == FlowState::closed ? "closed"
+                       : flow.established              ? "established"
+                                                       : "new";
+    event.flow.reason = end == FlowEnd::timeout  ? "timeout"
+                        : end == FlowEnd::reused ? "forced"
+                                                 : "shutdown";
   }
 
   EngineOptions options;

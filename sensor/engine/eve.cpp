@@ -1,5 +1,7 @@
 #include "sensor/engine/eve.hpp"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "sensor/packet/drop_reason.hpp"
@@ -109,9 +111,21 @@ Json flow_object(const Event& event) {
   if (event.kind == EventKind::flow) {
     flow["end"] = format_local(event.flow.end);
     flow["age"] = (event.flow.end - event.flow.start) / 1'000'000'000;
+    flow["state"] = event.flow.state;
+    flow["reason"] = event.flow.reason;
     flow["alerted"] = event.alerted;
   }
   return flow;
+}
+
+// EVE's `tcp` of a flow record.
+Json tcp_object(const FlowCounts& flow) {
+  const auto hex = [](unsigned flags) { return fmt::format("{:02x}", flags); };
+  Json tcp;
+  tcp["tcp_flags"] = hex(flow.tcp_flags[0] | flow.tcp_flags[1]);
+  tcp["tcp_flags_ts"] = hex(flow.tcp_flags[0]);
+  tcp["tcp_flags_tc"] = hex(flow.tcp_flags[1]);
+  return tcp;
 }
 
 Json menshen_object(const Event& event, const DomainNames* names) {
@@ -163,6 +177,9 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     record["direction"] = event.direction == Direction::to_server ? "to_server" : "to_client";
   if (event.flow_id != 0 && (directed || event.kind == EventKind::flow))
     record["flow"] = flow_object(event);
+  if (event.kind == EventKind::flow && event.tuple.proto == IpProto::tcp) {
+    record["tcp"] = tcp_object(event.flow);
+  }
   if (event.kind == EventKind::packet) {
     record["packet"] = base64(event.payload);
   } else if (!event.payload.empty()) {

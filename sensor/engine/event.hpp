@@ -1,10 +1,12 @@
 // What the sensor tells the world: one record per alert, drop, flow, transaction.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/clock.hpp"
 #include "base/ip.hpp"
@@ -35,6 +37,9 @@ struct FlowCounts {
   std::uint64_t bytes_to_client = 0;
   WallTime start = 0;
   WallTime end = 0;
+  std::string_view state;                   // flow: "new", "established", "closed"
+  std::string_view reason;                  // flow: why it ended
+  std::array<std::uint8_t, 2> tcp_flags{};  // seen, by direction
 };
 
 struct Event {

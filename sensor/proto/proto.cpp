@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "sensor/proto/ftp_data.hpp"
 #include "sensor/proto/parser.hpp"
 #include "sensor/proto/registry.hpp"
+#include "sensor/proto/spoken.hpp"
 
 namespace menshen::sensor {
 
@@ -21,6 +23,9 @@ struct ProtoSlot final : FlowSlot {
   std::array<std::vector<std::byte>, 2> held;  // while the protocol is not known
   std::array<bool, 2> undecided{true, true};   // more bytes of this direction may tell
   std::array<bool, 2> closed{};
+  std::array<AppProto, 2> spoken{};  // by each side's own first bytes; unknown: these say nothing
+  std::array<bool, 2> heard{};
+  std::optional<std::uint32_t> mismatch;  // the packet that showed it
   std::uint8_t changes = 0;
 };
 
@@ -121,6 +126,8 @@ struct ProtoStage::State {
         if (++s.changes > changes_max) return;
         flow.app = AppProto::unknown;
         s.undecided = {true, true};
+        s.heard = {};
+        s.spoken = {};
         const Bytes rest = bytes.subspan(std::min(used, bytes.size()));
         const auto agreed = std::ranges::find(stream_dissectors(), next, &Dissector::proto);
         if (next != AppProto::unknown && agreed != stream_dissectors().end()) {
@@ -132,6 +139,16 @@ struct ProtoStage::State {
         return;
       }
     }
+  }
+
+  // The protocol is known by the other side: does this one speak it too?
+  static void compare(const Flow& flow, ProtoSlot& s, Direction direction, Bytes bytes,
+                      const PacketMeta& packet) {
+    if (std::exchange(s.heard[index(direction)], true)) return;
+    const auto* found = recognise(stream_dissectors(), flow.tuple, direction, bytes).dissector;
+    if (found == nullptr) return;
+    s.spoken[index(direction)] = found->proto;
+    if (found->proto != flow.app) s.mismatch = packet.id;
   }
 
   void parse(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
@@ -165,9 +182,12 @@ struct ProtoStage::State {
       return;
     }
     begin(flow, s, *found);
+    s.spoken[index(direction)] = found->proto;
+    s.heard[index(direction)] = true;
     // First what the other side said before, then these bytes: with what was held of them.
     const std::vector<std::byte> earlier = std::exchange(s.held[index(reverse(direction))], {});
     const std::vector<std::byte> mine = std::exchange(held, {});
+    if (!earlier.empty()) compare(flow, s, reverse(direction), earlier, packet);
     const Bytes whole = first ? bytes : Bytes(mine);
     const Bytes rest = first ? Bytes{} : bytes.subspan(kept.size());
     // A response that came first still follows its request.
@@ -209,7 +229,10 @@ void ProtoStage::on_stream_data(Flow& flow, Direction direction, Bytes bytes, Pa
       !s.expected.empty()) {
     s.begin_expected(flow, current);
   }
-  if (current.parser != nullptr) return s.parse(flow, direction, bytes, packet);
+  if (current.parser != nullptr) {
+    State::compare(flow, current, direction, bytes, packet);
+    return s.parse(flow, direction, bytes, packet);
+  }
   if (flow.app == AppProto::unknown) s.probe(flow, direction, bytes, packet);
 }
 
@@ -267,5 +290,16 @@ void ProtoStage::want_files(const FileWants& wants) { state_->files.want(wants);
 const FileCounters& ProtoStage::file_counters() const noexcept { return state_->files.counters(); }
 
 const ProtoCounters& ProtoStage::counters() const noexcept { return state_->counters; }
+
+AppProto spoken_by(const Flow& flow, Direction side) noexcept {
+  const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
+  const AppProto spoken = slot == nullptr ? AppProto::unknown : slot->spoken[index(side)];
+  return spoken == AppProto::unknown ? flow.app : spoken;
+}
+
+bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept {
+  const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
+  return slot != nullptr && slot->mismatch == packet.id;
+}
 
 }  // namespace menshen::sensor

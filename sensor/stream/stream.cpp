@@ -29,6 +29,7 @@ struct StreamSlot final : FlowSlot {
 struct SynOptions {
   std::uint8_t window_shift = 0;
   bool scaled = false;
+  bool fast_open = false;  // RFC 7413
 };
 
 SynOptions syn_options(Bytes options) noexcept {
@@ -42,6 +43,7 @@ SynOptions syn_options(Bytes options) noexcept {
     if (length < 2) break;
     const Bytes value = reader.take(length - std::size_t{2});
     if (!reader.ok()) break;
+    if (kind == 34) found.fast_open = true;
     if (kind == 3 && value.size() == 1) {
       found.window_shift = std::min(std::to_integer<std::uint8_t>(value[0]), window_shift_max);
       found.scaled = true;
@@ -211,7 +213,10 @@ struct StreamWork {
     HalfStream& half = slot.half(d);
     Bytes bytes = packet.payload();
     std::int64_t at = half.offset_of(tcp.seq);
-    if ((packet.tcp_flags & tcp_syn) != 0) ++at;
+    if ((packet.tcp_flags & tcp_syn) != 0) {
+      if (!syn_options(tcp.options).fast_open) return;  // the peer does not take it
+      ++at;
+    }
     if (at < 0) {
       const auto before = static_cast<std::uint64_t>(-at);
       if (before >= bytes.size()) return;

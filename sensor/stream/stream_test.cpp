@@ -1,6 +1,7 @@
 #include "sensor/stream/stream.hpp"
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <numeric>
 
@@ -272,14 +273,29 @@ TEST_CASE("a SYN within an open connection changes nothing until a server accept
   CHECK(seen.client() == "onetwo|new");
 }
 
-TEST_CASE("data on the SYN is the beginning of the stream") {
+TEST_CASE("data on a SYN that opens fast is the beginning of the stream") {
   Recorder seen;
   Connection c(with(SensorMode::inline_), seen);
-  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S").payload("fast"));
+  const std::array option{std::byte{34}, std::byte{2}};
+  c.run(Connection::builder(true)
+            .seq(c.client_isn)
+            .ack(0)
+            .flags("S")
+            .options(option)
+            .payload("fast"));
   CHECK(seen.client() == "fast");
   c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 5).flags("SA"));
   c.client(4, " open", "PA", 0);
   CHECK(seen.client() == "fast open");
+}
+
+TEST_CASE("data on another SYN belongs to no stream: the peer does not take it") {
+  Recorder seen;
+  Connection c(with(SensorMode::passive), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S").payload("slow"));
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
+  c.client(0, "again", "PA", 0);
+  CHECK(seen.client() == "again");
 }
 
 TEST_CASE("midstream: only where it is wanted") {

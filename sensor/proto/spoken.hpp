@@ -1,0 +1,16 @@
+// Which protocol each side of a stream speaks, where the two sides were looked at apart.
+#pragma once
+
+#include <cstdint>
+
+#include "sensor/flow/flow.hpp"
+#include "sensor/packet/packet.hpp"
+
+namespace menshen::sensor {
+
+// By the first bytes of this side; the flow's protocol where they say nothing.
+[[nodiscard]] AppProto spoken_by(const Flow& flow, Direction side) noexcept;
+// This packet showed that the two sides speak different protocols.
+[[nodiscard]] bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept;
+
+}  // namespace menshen::sensor
