@@ -43,6 +43,8 @@ audit::ServerOptions server_options(const Settings& settings) {
   }
   options.operators = members_of(settings.text("general.admin_group"));
   options.operators.insert(0);
+  options.disk_reserve_bytes =
+      static_cast<std::uint64_t>(settings.integer("audit.disk_reserve_mib")) << 20U;
   options.connections_max = static_cast<std::size_t>(settings.integer("audit.connections_max"));
   return options;
 }
@@ -54,6 +56,7 @@ audit::StoreOptions store_options(const Settings& settings) {
   options.profile =
       audit::parse_profile(settings.text("audit.profile")).value_or(audit::Profile::sm);
   options.checkpoint_interval = std::chrono::seconds(settings.integer("audit.checkpoint_seconds"));
+  options.retention_days = settings.integer("audit.retention_days");
   return options;
 }
 

@@ -184,9 +184,13 @@ void add_audit(std::vector<SettingDefinition>& table) {
                   {"有新记录时签署检查点的周期（秒）",
                    "Seconds between signed checkpoints while records come in"}),
           integer("audit.retention_days", "184", retention_days_min, 36500,
-                  {"审计记录至少保存的天数；法定不少于六个月。当前版本不删除任何记录",
-                   "Days that records are kept at least; by law six months or more. This version "
-                   "deletes none"}),
+                  {"审计记录保存天数（法定不少于六个月）；最新记录超过此期限的分段整段清理",
+                   "Days that audit records are kept, by law six months or more; a segment goes as "
+                   "a whole once its newest record is older"}),
+          integer("audit.disk_reserve_mib", "1024", 0, 1'048'576,
+                  {"审计库磁盘保留余量（MiB）；低于它时先停止存储会话摘要并记录，其余照常；0 为不启用",
+                   "Room on the disk of the audit store, in MiB, below which flow summaries are no "
+                   "longer stored, and that is recorded; everything else is; 0: off"}),
           integer("audit.spool_mib", "256", 1, 65536,
                   {"审计守护进程不可用时，各组件本地暂存的上限（MiB）；超出部分计数并补记丢失记录",
                    "Local spool of each daemon while the audit daemon is away, in MiB; beyond it "

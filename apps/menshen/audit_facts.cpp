@@ -142,10 +142,11 @@ Result<AuditFacts> audit_facts(const Settings& settings, const Clock& clock) {
   add_scan(facts, scan);
   out.alerts_incomplete = scan.alerts_incomplete;
 
-  facts["retention_days"] = 0;  // this version deletes no record
-  add_file(facts, "store", paths.database);
+  facts["retention_days"] = settings.integer("audit.retention_days");
+  add_file(facts, "store", paths.newest_segment());
   add_file(facts, "key", paths.signing_key);
-  if (const auto writers = writers_of(paths.database)) facts["single_writer"] = *writers <= 1;
+  if (const auto writers = writers_of(paths.newest_segment()))
+    facts["single_writer"] = *writers <= 1;
   struct statvfs disk {};
   if (::statvfs(directory.c_str(), &disk) == 0 && disk.f_blocks != 0) {
     facts["disk_free_percent"] = disk.f_bavail * 100 / disk.f_blocks;

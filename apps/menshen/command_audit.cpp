@@ -1,8 +1,9 @@
-// menshen audit find|verify|export
+// menshen audit find|hours|export|prove|verify|rotate-key
 #include <fcntl.h>
 
 #include <memory>
 
+#include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/export/export.hpp"
@@ -28,6 +29,17 @@ struct FindArguments {
   bool count = false;
   bool json = false;
 };
+struct HoursArguments {
+  std::string since;
+  std::string until;
+  std::string store;
+  bool json = false;
+};
+struct ProveArguments {
+  std::uint64_t number = 0;
+  std::string since_note;
+  std::string store;
+};
 struct ExportArguments {
   FilterArguments filter;
   std::string store;
@@ -39,6 +51,7 @@ struct VerifyArguments {
   std::string public_key;
   std::string fingerprint;
   std::string note;
+  std::string proof;
   bool json = false;
 };
 
@@ -104,21 +117,65 @@ std::vector<std::string> row_of(const Cli& cli, const audit::Found& found) {
           what};
 }
 
+// The question in one line, as it is recorded.
+std::string question(const FilterArguments& arguments) {
+  std::string out;
+  const auto add = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
+  };
+  const audit::Filter& filter = arguments.filter;
+  add("since", arguments.since);
+  add("until", arguments.until);
+  for (const std::string& kind : arguments.kinds) add("kind", kind);
+  add("severity", arguments.severity);
+  add("outcome", arguments.outcome);
+  add("address", arguments.address);
+  add("sid", arguments.sid ? std::to_string(*arguments.sid) : "");
+  add("domain", filter.domain);
+  add("source", filter.source);
+  add("subject", filter.subject);
+  add("action", filter.action);
+  add("policy_line", filter.policy_line);
+  add("text", filter.text);
+  return out;
+}
+
+// Reading the live store is itself recorded. A copy of it (--store) has nobody to tell.
+void tell(Cli& cli, const std::string& store, const char* action, const FilterArguments& arguments,
+          std::uint64_t records) {
+  if (!store.empty()) return;
+  const auto settings = cli.settings();
+  if (!settings) return;
+  const char* user = std::getenv("USER");
+  const auto told = ask_auditd(**settings, {{"op", "told"},
+                                            {"action", action},
+                                            {"subject", user != nullptr ? user : ""},
+                                            {"filter", question(arguments)},
+                                            {"records", records}});
+  if (!told) {
+    print_err(fmt::format("{}: {}\n",
+                          cli.say("本次查询未能记入审计", "this search could not be recorded"),
+                          cli.in(told.error().text)));
+  }
+}
+
 Result<ExitCode> find(Cli& cli, const FindArguments& arguments) {
   const auto directory = MENSHEN_TRY(store_of(cli, arguments.store));
   const audit::Filter filter = MENSHEN_TRY(to_filter(arguments.filter));
   const audit::Reader reader = MENSHEN_TRY(audit::Reader::open(directory));
   if (arguments.count) {
     const std::uint64_t number = MENSHEN_TRY(reader.count(filter));
+    tell(cli, arguments.store, "audit.find", arguments.filter, number);
     print_out(arguments.json ? fmt::format("{{\"count\":{}}}\n", number)
                              : fmt::format("{}\n", number));
     return ExitCode::ok;
   }
   if (arguments.json) {
-    MENSHEN_CHECK(reader.find(filter, [](const audit::Found& found) {
+    const std::uint64_t number = MENSHEN_TRY(reader.find(filter, [](const audit::Found& found) {
       print_out(audit::to_json(found.record, found.number) + "\n");
       return true;
     }));
+    tell(cli, arguments.store, "audit.find", arguments.filter, number);
     return ExitCode::ok;
   }
   Table table({cli.say("编号", "number"), cli.say("时间", "time"), cli.say("类型", "kind"),
@@ -129,6 +186,7 @@ Result<ExitCode> find(Cli& cli, const FindArguments& arguments) {
     return true;
   }));
   print_out(shown == 0 ? cli.say("没有符合条件的记录\n", "no record matches\n") : table.render());
+  tell(cli, arguments.store, "audit.find", arguments.filter, shown);
   if (filter.limit != 0 && shown == filter.limit) {
     print_err(fmt::format(
         fmt::runtime(cli.say("仅显示最新 {} 条（--limit）\n", "the newest {} only (--limit)\n")),
@@ -158,6 +216,7 @@ Result<ExitCode> export_to(Cli& cli, const ExportArguments& arguments) {
       }));
   print_err(
       fmt::format(fmt::runtime(cli.say("已导出 {} 条记录\n", "{} records exported\n")), written));
+  tell(cli, arguments.store, "audit.export", arguments.filter, written);
   return ExitCode::ok;
 }
 
@@ -188,7 +247,97 @@ void print_report(const Cli& cli, const audit::VerifyReport& report) {
   for (const Text& warning : report.warnings) print_err("  ! " + cli.in(warning) + "\n");
 }
 
+Result<ExitCode> hours(Cli& cli, const HoursArguments& arguments) {
+  constexpr WallTime day = 24 * audit::hour_ns;
+  const auto directory = MENSHEN_TRY(store_of(cli, arguments.store));
+  WallTime until = system_clock().wall();
+  if (!arguments.until.empty()) until = MENSHEN_TRY(parse_time(arguments.until));
+  WallTime since = until - day;
+  if (!arguments.since.empty()) since = MENSHEN_TRY(parse_time(arguments.since));
+  const audit::Reader reader = MENSHEN_TRY(audit::Reader::open(directory));
+  const auto counts = MENSHEN_TRY(reader.hours(since, until));
+  Table table({cli.say("小时", "hour"), cli.say("类型", "kind"), cli.say("级别", "severity"),
+               cli.say("条数", "records")});
+  for (const audit::HourCount& count : counts) {
+    if (arguments.json) {
+      print_out(
+          fmt::format("{{\"hour\":\"{}\",\"kind\":\"{}\",\"severity\":\"{}\",\"records\":{}}}\n",
+                      format_utc(count.hour), audit::name(count.kind), audit::name(count.severity),
+                      count.records));
+      continue;
+    }
+    table.add({format_local(count.hour).substr(0, 13), cli.in(audit::title(count.kind)),
+               cli.in(audit::title(count.severity)), fmt::format("{}", count.records)});
+  }
+  if (!arguments.json) {
+    print_out(counts.empty() ? cli.say("没有符合条件的记录\n", "no record matches\n")
+                             : table.render());
+  }
+  return ExitCode::ok;
+}
+
+Result<ExitCode> prove(Cli& cli, const ProveArguments& arguments) {
+  const auto directory = MENSHEN_TRY(store_of(cli, arguments.store));
+  const audit::Reader reader = MENSHEN_TRY(audit::Reader::open(directory));
+  const audit::Prover prover = MENSHEN_TRY(reader.prover());
+  if (!arguments.since_note.empty()) {
+    const std::string text = MENSHEN_TRY(read_file(arguments.since_note, audit::note_bytes_max));
+    const audit::SignedNote earlier = MENSHEN_TRY(audit::parse_note(text));
+    const audit::Consistency proof = MENSHEN_TRY(prover.prove_since(earlier));
+    print_out(proof.to_json() + "\n");
+    return ExitCode::ok;
+  }
+  if (arguments.number == 0) {
+    return fail(ErrorCode::invalid, {"请给出记录编号，或用 --since-note 给出较早的检查点",
+                                     "give a record's number, or an earlier checkpoint with "
+                                     "--since-note"});
+  }
+  const audit::Proof proof = MENSHEN_TRY(prover.prove(arguments.number));
+  print_out(proof.to_json() + "\n");
+  return ExitCode::ok;
+}
+
+// A file of proofs, one a line, checked without any store.
+Result<ExitCode> verify_proofs(Cli& cli, const VerifyArguments& arguments) {
+  constexpr std::size_t proofs_bytes_max = 1U << 30U;
+  const std::string text = MENSHEN_TRY(read_file(arguments.proof, proofs_bytes_max));
+  std::string_view rest = text;
+  std::uint64_t line = 0;
+  while (!rest.empty()) {
+    ++line;
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    const auto report = audit::verify_proof(rest.substr(0, end), arguments.fingerprint);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!report && report.error().code != ErrorCode::corrupt) {
+      return tl::make_unexpected(report.error());
+    }
+    if (!report) {
+      print_out(
+          fmt::format("{} {}: {}\n", cli.say("第", "line"), line, cli.in(report.error().text)));
+      return ExitCode::finding;
+    }
+    if (arguments.json && report->number != 0) {
+      print_out(audit::to_json(report->record, report->number) + "\n");
+    } else if (!arguments.json) {
+      const std::string what =
+          report->number != 0
+              ? fmt::format(
+                    fmt::runtime(cli.say("记录 {} 在库中", "record {} stands in the store")),
+                    report->number)
+              : fmt::format(fmt::runtime(cli.say("检查点 {} 的全部记录仍在库中",
+                                                 "all that checkpoint {} held is in the store")),
+                            report->earlier->number);
+      print_out(fmt::format("{} ({} {}, {}{})\n", what, cli.say("检查点", "checkpoint"),
+                            report->checkpoint.number, report->fingerprint,
+                            report->pinned ? "" : cli.say("，密钥未比对", ", key not pinned")));
+    }
+  }
+  if (line == 0) return fail(ErrorCode::invalid, {"文件中没有证明", "the file holds no proof"});
+  return ExitCode::ok;
+}
+
 Result<ExitCode> verify(Cli& cli, const VerifyArguments& arguments) {
+  if (!arguments.proof.empty()) return verify_proofs(cli, arguments);
   const auto directory = MENSHEN_TRY(store_of(cli, arguments.store));
   audit::VerifyOptions options;
   options.public_key = arguments.public_key;
@@ -203,6 +352,18 @@ Result<ExitCode> verify(Cli& cli, const VerifyArguments& arguments) {
     print_report(cli, report);
   }
   return report.intact ? ExitCode::ok : ExitCode::finding;
+}
+
+Result<ExitCode> rotate_key(Cli& cli) {
+  const Settings* settings = MENSHEN_TRY(cli.settings());
+  const char* user = std::getenv("USER");
+  const Json answer = MENSHEN_TRY(
+      ask_auditd(*settings, {{"op", "rotate_key"}, {"subject", user != nullptr ? user : ""}}));
+  print_out(fmt::format(
+      fmt::runtime(cli.say("签名密钥已轮换，请另行保管新指纹：{}\n",
+                           "the signing key was rotated; keep its fingerprint elsewhere: {}\n")),
+      answer.value("fingerprint", "")));
+  return ExitCode::ok;
 }
 
 void add_store(CLI::App& command, const Cli& cli, std::string& store) {
@@ -242,7 +403,10 @@ void add_filter(CLI::App& command, const Cli& cli, FilterArguments& arguments) {
          "TEXT");
   option("--policy-line", filter.policy_line, "策略行，如 demo.yaml:14",
          "Policy line, such as demo.yaml:14", "TEXT");
-  option("--text", filter.text, "内容包含的文字", "Text in message, object or detail", "TEXT");
+  option("--text", filter.text, "内容中的文字，从词首匹配（中文不限）",
+         "Text in message, object or detail, from the beginning of a word", "TEXT");
+  command.add_flag("--scan", filter.scan,
+                   cli.say("逐条读取，不使用索引", "Read every record, trust no index"));
   option("--limit", filter.limit, "最多条数；0 不限", "At most so many, newest first; 0: all", "N")
       ->capture_default_str();
 }
@@ -283,7 +447,44 @@ void add_audit_commands(CLI::App& app, Cli& cli) {
                   cli.say("另行保管的检查点：审计库须至少包含其全部记录",
                           "A checkpoint kept elsewhere: the store must hold all of it"))
       ->type_name("FILE");
+  verify_command
+      .add_option("--proof", verifying->proof,
+                  cli.say("只校验证明文件（每行一条），不需要审计库",
+                          "Check a file of proofs, one a line; no store is needed"))
+      ->type_name("FILE");
   verify_command.add_flag("--json", verifying->json, cli.say("输出 JSON", "Print JSON"));
+
+  const auto counting = std::make_shared<HoursArguments>();
+  CLI::App& hours_command =
+      cli.add(group, "hours",
+              {"每小时的记录数，默认最近 24 小时", "Records per hour, of the last 24 hours"},
+              "menshen audit hours --since 2026-05-24 --json",
+              [&cli, counting] { return hours(cli, *counting); });
+  add_store(hours_command, cli, counting->store);
+  hours_command.add_option("--since", counting->since, cli.say("起始时间", "From this hour on"))
+      ->type_name("TIME");
+  hours_command.add_option("--until", counting->until, cli.say("截止时间", "Before this time"))
+      ->type_name("TIME");
+  hours_command.add_flag("--json", counting->json, cli.say("每行一条 JSON", "JSON lines"));
+
+  const auto proving = std::make_shared<ProveArguments>();
+  CLI::App& prove_command = cli.add(
+      group, "prove",
+      {"输出记录在库中的证明，离线可验", "Print the proof that a record stands in the store"},
+      "menshen audit prove 4711 > proof.json && menshen audit verify --proof proof.json",
+      [&cli, proving] { return prove(cli, *proving); });
+  add_store(prove_command, cli, proving->store);
+  prove_command.add_option("number", proving->number, cli.say("记录编号", "Number of the record"))
+      ->type_name("N");
+  prove_command
+      .add_option("--since-note", proving->since_note,
+                  cli.say("改为证明该检查点的全部记录仍在库中",
+                          "Prove instead that all this checkpoint held is still there"))
+      ->type_name("FILE");
+
+  cli.add(group, "rotate-key",
+          {"轮换签名密钥，由旧密钥签署交接", "Rotate the signing key; the old one vouches for it"},
+          "menshen audit rotate-key", [&cli] { return rotate_key(cli); });
 
   const auto exporting = std::make_shared<ExportArguments>();
   exporting->filter.filter.limit = 0;
@@ -294,7 +495,9 @@ void add_audit_commands(CLI::App& app, Cli& cli) {
   add_filter(export_command, cli, exporting->filter);
   add_store(export_command, cli, exporting->store);
   export_command
-      .add_option("--format", exporting->format, cli.say("格式：jsonl 或 csv", "jsonl or csv"))
+      .add_option(
+          "--format", exporting->format,
+          cli.say("格式：jsonl csv eve cef rfc5424 proof", "jsonl csv eve cef rfc5424 proof"))
       ->type_name("FORMAT")
       ->capture_default_str();
   export_command

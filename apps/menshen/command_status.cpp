@@ -156,6 +156,11 @@ void print_audit(const Cli& cli, const Json& audit) {
   table.add({cli.say("占用 / 磁盘剩余", "size / disk free"),
              fmt::format("{} / {}", size_text(audit, "size_bytes"),
                          size_text(audit, "disk_free_bytes"))});
+  const Json full = audit.value("disk_full_at", Json());
+  if (full.is_string()) {
+    table.add({cli.say("按当前增速磁盘写满", "disk full, if it goes on"),
+               full.get<std::string>().substr(0, 10)});
+  }
   table.add({cli.say("密钥指纹", "key fingerprint"), audit.value("fingerprint", "-")});
   print_out(table.render("  "));
 }

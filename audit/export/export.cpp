@@ -39,6 +39,10 @@ std::string rule_cell(const Record& record, std::uint32_t RuleId::*member) {
 std::optional<ExportFormat> parse_export_format(std::string_view text) {
   if (text == "jsonl") return ExportFormat::json_lines;
   if (text == "csv") return ExportFormat::csv;
+  if (text == "eve") return ExportFormat::eve;
+  if (text == "cef") return ExportFormat::cef;
+  if (text == "rfc5424") return ExportFormat::rfc5424;
+  if (text == "proof") return ExportFormat::proof;
   return std::nullopt;
 }
 
@@ -89,13 +93,54 @@ std::string csv_row(const Found& found) {
   return out + "\r\n";
 }
 
+namespace {
+
+std::string line_of(const Found& found, ExportFormat format) {
+  switch (format) {
+    case ExportFormat::csv:
+      return csv_row(found);
+    case ExportFormat::eve:
+      return eve_line(found);
+    case ExportFormat::cef:
+      return cef_line(found);
+    case ExportFormat::rfc5424:
+      return syslog_line(found);
+    case ExportFormat::json_lines:
+    case ExportFormat::proof:
+      break;
+  }
+  return to_json(found.record, found.number) + "\n";
+}
+
+Result<std::uint64_t> export_proofs(const Reader& reader, const Filter& filter, const Sink& sink) {
+  const Prover prover = MENSHEN_TRY(reader.prover());
+  const std::uint64_t covered = prover.checkpoint().checkpoint.size;
+  Result<void> written;
+  std::uint64_t given = 0;
+  static_cast<void>(MENSHEN_TRY(reader.find(filter, [&](const Found& found) {
+    if (found.number > covered) return true;
+    const auto proof = prover.prove(found.number);
+    if (!proof) {
+      written = tl::make_unexpected(proof.error());
+      return false;
+    }
+    written = sink(proof->to_json() + "\n");
+    given += written.has_value() ? 1 : 0;
+    return written.has_value();
+  })));
+  MENSHEN_CHECK(std::move(written));
+  return given;
+}
+
+}  // namespace
+
 Result<std::uint64_t> export_records(const Reader& reader, const Filter& filter,
                                      ExportFormat format, const Sink& sink) {
+  if (format == ExportFormat::proof) return export_proofs(reader, filter, sink);
   if (format == ExportFormat::csv) MENSHEN_CHECK(sink(csv_header()));
   Result<void> written;
   const std::uint64_t given = MENSHEN_TRY(reader.find(filter, [&](const Found& found) {
-    written = sink(format == ExportFormat::csv ? csv_row(found)
-                                               : to_json(found.record, found.number) + "\n");
+    written = sink(line_of(found, format));
     return written.has_value();
   }));
   MENSHEN_CHECK(std::move(written));

@@ -102,3 +102,63 @@ TEST_CASE("an export is the filter's records, until the sink refuses") {
   CHECK(export_records(*reader, filter, ExportFormat::csv, full).error().text.en == "disk full");
   CHECK(calls == 5);
 }
+
+TEST_CASE("a hostile record stays one message in every form") {
+  Found found{12, sample_alert(3)};
+  found.record.message = "a|b=c\\d\r\ne]\"f";
+  found.record.object = "x\"]\nCEF:0|";
+  found.record.subject = "li wei";
+  found.record.stamp = Stamp{0, 990, 7};
+  for (const std::string& line : {eve_line(found), cef_line(found), syslog_line(found)}) {
+    INFO(line);
+    CHECK(line.ends_with('\n'));
+    CHECK(line.find('\n') == line.size() - 1);
+    CHECK(line.find('\r') == std::string::npos);
+  }
+  const auto eve = nlohmann::json::parse(eve_line(found));
+  CHECK(eve["event_type"] == "alert");
+  CHECK(eve["src_ip"] == "10.10.0.5");
+  CHECK(eve["dest_port"] == 80);
+  CHECK(eve["alert"]["signature_id"] == 2'034'647);
+  CHECK(eve["alert"]["action"] == "blocked");
+  CHECK(eve["alert"]["severity"] == 1);
+  CHECK(eve["menshen"]["number"] == 12);
+
+  const std::string cef = cef_line(found);
+  CHECK(cef.starts_with("CEF:0|Menshen|audit|"));
+  CHECK(cef.find("|1:2034647|a\\|b=c\\\\d  e]\"f|8|") != std::string::npos);
+  CHECK(cef.find(" src=10.10.0.5 ") != std::string::npos);
+  CHECK(cef.find(" externalId=12 ") != std::string::npos);
+
+  const std::string syslog = syslog_line(found);
+  // Facility 13, error; version 1.
+  CHECK(syslog.starts_with("<107>1 2026-"));
+  CHECK(syslog.find(" sensord menshen 7 alert [menshen@32473 number=\"12\"") != std::string::npos);
+  CHECK(syslog.find("object=\"x\\\"\\] CEF:0|\"") != std::string::npos);
+  CHECK(syslog.find("] \xef\xbb\xbf"
+                    "a|b") != std::string::npos);
+}
+
+TEST_CASE("an export with proofs can be checked line by line, without the store") {
+  const testkit::TempDir folder;
+  StoreOptions options;
+  options.directory = folder / "store";
+  options.profile = Profile::intl;
+  auto store = Store::open(options).value();
+  std::vector<Record> records;
+  for (std::uint64_t i = 1; i <= 40; ++i) records.push_back(sample_alert(i));
+  REQUIRE(store.append(records));
+  REQUIRE(store.close());
+  const auto reader = Reader::open(options.directory).value();
+  Filter filter;
+  filter.source = "sensord";
+  std::size_t lines = 0;
+  const auto written =
+      export_records(reader, filter, ExportFormat::proof, [&](std::string_view line) {
+        ++lines;
+        CHECK(verify_proof(line).has_value());
+        return Result<void>();
+      });
+  CHECK(written.value() == 40);
+  CHECK(lines == 40);
+}

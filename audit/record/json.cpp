@@ -16,7 +16,7 @@ struct Name {
   std::string_view en;
 };
 
-constexpr std::array<Name<Kind>, 10> kinds{{
+constexpr std::array<Name<Kind>, 11> kinds{{
     {Kind::alert, "alert", "入侵告警", "alert"},
     {Kind::drop, "drop", "检测阻断", "drop"},
     {Kind::isolation, "isolation", "越域访问", "isolation violation"},
@@ -27,6 +27,7 @@ constexpr std::array<Name<Kind>, 10> kinds{{
     {Kind::system, "system", "系统事件", "system"},
     {Kind::loss, "loss", "记录丢失", "loss"},
     {Kind::compliance, "compliance", "合规测评", "compliance"},
+    {Kind::external, "external", "外部日志", "collected log"},
 }};
 constexpr std::array<Name<Severity>, 5> severities{{
     {Severity::info, "info", "信息", "information"},

@@ -18,24 +18,26 @@ constexpr std::uint8_t flag_dst = 2;
 constexpr std::uint8_t flag_rule = 4;
 constexpr std::uint8_t flags_all = flag_src | flag_dst | flag_rule;
 constexpr std::size_t stamp_bytes = 16;
+constexpr std::size_t header_bytes = 63;  // up to the first field that may be absent
 
 struct TextField {
   std::string Record::*member;
+  std::string_view RecordView::*seen;
   std::size_t bytes_max;
   std::string_view name;
 };
 
 // In the order of the byte form.
 constexpr std::array<TextField, 9> text_fields{{
-    {&Record::source, source_bytes_max, "source"},
-    {&Record::subject, subject_bytes_max, "subject"},
-    {&Record::action, action_bytes_max, "action"},
-    {&Record::object, object_bytes_max, "object"},
-    {&Record::domain_src, domain_bytes_max, "domain_src"},
-    {&Record::domain_dst, domain_bytes_max, "domain_dst"},
-    {&Record::policy_line, policy_line_bytes_max, "policy_line"},
-    {&Record::message, record_message_bytes_max, "message"},
-    {&Record::detail, detail_bytes_max, "detail"},
+    {&Record::source, &RecordView::source, source_bytes_max, "source"},
+    {&Record::subject, &RecordView::subject, subject_bytes_max, "subject"},
+    {&Record::action, &RecordView::action, action_bytes_max, "action"},
+    {&Record::object, &RecordView::object, object_bytes_max, "object"},
+    {&Record::domain_src, &RecordView::domain_src, domain_bytes_max, "domain_src"},
+    {&Record::domain_dst, &RecordView::domain_dst, domain_bytes_max, "domain_dst"},
+    {&Record::policy_line, &RecordView::policy_line, policy_line_bytes_max, "policy_line"},
+    {&Record::message, &RecordView::message, record_message_bytes_max, "message"},
+    {&Record::detail, &RecordView::detail, detail_bytes_max, "detail"},
 }};
 
 // So that no record within its fields' limits is over the whole record's.
@@ -60,7 +62,7 @@ bool is_source(std::string_view text) {
              std::string_view::npos;
 }
 
-constexpr bool is_kind(std::uint8_t value) { return value >= 1 && value <= 10; }
+constexpr bool is_kind(std::uint8_t value) { return value >= 1 && value <= 11; }
 constexpr bool is_severity(std::uint8_t value) { return value <= 4; }
 constexpr bool is_outcome(std::uint8_t value) { return value <= 5; }
 
@@ -104,19 +106,12 @@ void put_address(std::string& out, const std::optional<IpAddr>& address) {
   }
 }
 
-std::optional<IpAddr> take_address(ByteReader& in) {
-  std::array<std::uint8_t, 16> bytes{};
-  std::ranges::transform(in.take(16), bytes.begin(),
-                         [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-  return IpAddr::v6(bytes);
-}
-
 tl::unexpected<Error> fail_at(std::size_t offset, std::string_view zh, std::string_view en) {
   return fail(ErrorCode::invalid, {fmt::format("审计记录第 {} 字节处：{}", offset, zh),
                                    fmt::format("audit record, byte {}: {}", offset, en)});
 }
 
-Result<void> take_texts(ByteReader& in, Record& record) {
+Result<void> take_texts(ByteReader& in, RecordView& record) {
   for (const TextField& field : text_fields) {
     const std::size_t offset = in.position();
     const std::size_t length = in.be16();
@@ -130,7 +125,7 @@ Result<void> take_texts(ByteReader& in, Record& record) {
       return fail_at(offset, fmt::format("{} 不是有效的 UTF-8", field.name),
                      fmt::format("{} is not valid UTF-8", field.name));
     }
-    record.*field.member = text;
+    record.*field.seen = text;
   }
   if (!is_source(record.source)) {
     return fail_at(0, "来源名称无效", "the source's name is not valid");
@@ -138,7 +133,7 @@ Result<void> take_texts(ByteReader& in, Record& record) {
   return {};
 }
 
-Result<void> take_stamp(ByteReader& in, Record& record) {
+Result<void> take_stamp(ByteReader& in, RecordView& record) {
   if (in.remaining() == 1) {
     if (in.u8() == 0) return {};
   } else if (in.remaining() == stamp_bytes + 1) {
@@ -218,7 +213,7 @@ Result<std::string> encode(const Record& record) {
   return out;
 }
 
-Result<Record> decode(Bytes bytes) {
+Result<RecordView> view(Bytes bytes) {
   if (bytes.size() > record_bytes_max) return fail_at(record_bytes_max, "记录过长", "too long");
   ByteReader in(bytes);
   if (as_text(in.take(magic.size())) != magic) {
@@ -228,11 +223,10 @@ Result<Record> decode(Bytes bytes) {
     return fail_at(magic.size(), fmt::format("不支持的格式版本 {}", found),
                    fmt::format("format version {} is not supported", found));
   }
-  Record record;
+  RecordView record;
   record.time = static_cast<WallTime>(in.be64());
   record.monotonic = static_cast<MonotonicTime>(in.be64());
-  std::ranges::transform(in.take(record.boot.size()), record.boot.begin(),
-                         [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+  record.boot = in.take(sizeof(BootId));
   record.epoch = in.be64();
   record.sequence = in.be64();
   const std::size_t enumerators = in.position();
@@ -255,8 +249,8 @@ Result<Record> decode(Bytes bytes) {
   record.sport = in.be16();
   record.dport = in.be16();
   record.proto = in.u8();
-  if ((flags & flag_src) != 0) record.src = take_address(in);
-  if ((flags & flag_dst) != 0) record.dst = take_address(in);
+  if ((flags & flag_src) != 0) record.src = in.take(16);
+  if ((flags & flag_dst) != 0) record.dst = in.take(16);
   if ((flags & flag_rule) != 0) {
     RuleId rule;
     rule.gid = in.be32();
@@ -268,6 +262,96 @@ Result<Record> decode(Bytes bytes) {
   MENSHEN_CHECK(take_texts(in, record));
   MENSHEN_CHECK(take_stamp(in, record));
   return record;
+}
+
+std::optional<RecordView> view_stored(Bytes bytes) noexcept {
+  if (bytes.size() < header_bytes) return std::nullopt;
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  const auto at = [data]<class Integer>(std::size_t offset, Integer) {
+    Integer value = 0;
+    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
+      value = static_cast<Integer>(static_cast<std::uint64_t>(value) << 8U | data[offset + i]);
+    }
+    return value;
+  };
+  RecordView record;
+  record.time = static_cast<WallTime>(at(6, std::uint64_t{}));
+  record.monotonic = static_cast<MonotonicTime>(at(14, std::uint64_t{}));
+  record.boot = bytes.subspan(22, sizeof(BootId));
+  record.epoch = at(38, std::uint64_t{});
+  record.sequence = at(46, std::uint64_t{});
+  record.kind = Kind{data[54]};
+  record.severity = Severity{data[55]};
+  record.outcome = Outcome{data[56]};
+  const std::uint8_t flags = data[57];
+  record.sport = at(58, std::uint16_t{});
+  record.dport = at(60, std::uint16_t{});
+  record.proto = data[62];
+  std::size_t next = header_bytes;
+  const auto take = [&](std::size_t n) {
+    const Bytes taken = n <= bytes.size() - next ? bytes.subspan(next, n) : Bytes{};
+    next = std::min(bytes.size(), next + n);
+    return taken;
+  };
+  if ((flags & flag_src) != 0) record.src = take(16);
+  if ((flags & flag_dst) != 0) record.dst = take(16);
+  if ((flags & flag_rule) != 0) {
+    if (bytes.size() - next < 12) return std::nullopt;
+    record.rule = RuleId{at(next, std::uint32_t{}), at(next + 4, std::uint32_t{}),
+                         at(next + 8, std::uint32_t{})};
+    next += 12;
+  }
+  for (const TextField& field : text_fields) {
+    if (bytes.size() - next < 2) return std::nullopt;
+    const std::size_t length = at(next, std::uint16_t{});
+    next += 2;
+    if (bytes.size() - next < length) return std::nullopt;
+    record.*field.seen = as_text(take(length));
+  }
+  if (bytes.size() - next == stamp_bytes + 1) {
+    record.stamp = Stamp{static_cast<WallTime>(at(next, std::uint64_t{})),
+                         at(next + 8, std::uint32_t{}), at(next + 12, std::uint32_t{})};
+  }
+  return record;
+}
+
+Record to_record(const RecordView& view) {
+  const auto address = [](Bytes from) -> std::optional<IpAddr> {
+    if (from.size() != 16) return std::nullopt;
+    std::array<std::uint8_t, 16> bytes{};
+    std::ranges::transform(from, bytes.begin(),
+                           [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+    return IpAddr::v6(bytes);
+  };
+  Record record;
+  record.time = view.time;
+  record.monotonic = view.monotonic;
+  std::ranges::transform(view.boot, record.boot.begin(),
+                         [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+  record.epoch = view.epoch;
+  record.sequence = view.sequence;
+  record.kind = view.kind;
+  record.severity = view.severity;
+  record.outcome = view.outcome;
+  record.sport = view.sport;
+  record.dport = view.dport;
+  record.proto = view.proto;
+  record.src = address(view.src);
+  record.dst = address(view.dst);
+  record.rule = view.rule;
+  for (const TextField& field : text_fields) record.*field.member = view.*field.seen;
+  record.stamp = view.stamp;
+  return record;
+}
+
+Result<Record> decode(Bytes bytes) { return to_record(MENSHEN_TRY(view(bytes))); }
+
+void put_stamped(Bytes unstamped, const Stamp& stamp, std::string& out) {
+  out.append(as_text(unstamped.first(unstamped.size() - 1)));
+  put(out, stamp.received);
+  put(out, stamp.uid);
+  put(out, stamp.pid);
+  put(out, std::uint8_t{1});
 }
 
 Bytes without_stamp(Bytes encoded) {

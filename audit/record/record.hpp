@@ -1,6 +1,6 @@
 // One audit record, its only byte form, and its JSON form.
 //
-// The byte form is what is hashed, stored, sent and spooled; docs/formats/audit-record.md describes
+// The byte form is what is hashed, stored, sent and spooled; docs/formats/audit-store.md describes
 // it byte by byte, so that a third party can check a store without this code. It is canonical: a
 // record has exactly one form, and decode() refuses every other, so encode(decode(bytes)) == bytes.
 //
@@ -34,16 +34,17 @@ inline constexpr std::size_t detail_bytes_max = 48U << 10U;
 // Numbers are part of the byte form: never reuse one. From `admin` on, kinds are rare (people, not
 // packets).
 enum class Kind : std::uint8_t {
-  alert = 1,       // inspection saw an attack or misuse
-  drop = 2,        // inspection dropped a packet or flow
-  isolation = 3,   // something tried to pass between domains and was not allowed to
-  flow = 4,        // summary of a finished flow
-  admin = 5,       // an administrator's act
-  policy = 6,      // a policy was checked, applied, read back
-  proof = 7,       // a proof about the policy was made
-  system = 8,      // the life of a daemon: start, stop, error
-  loss = 9,        // records that were lost, counted
-  compliance = 10  // an assessment or attested document
+  alert = 1,        // inspection saw an attack or misuse
+  drop = 2,         // inspection dropped a packet or flow
+  isolation = 3,    // something tried to pass between domains and was not allowed to
+  flow = 4,         // summary of a finished flow
+  admin = 5,        // an administrator's act
+  policy = 6,       // a policy was checked, applied, read back
+  proof = 7,        // a proof about the policy was made
+  system = 8,       // the life of a daemon: start, stop, error
+  loss = 9,         // records that were lost, counted
+  compliance = 10,  // an assessment or attested document
+  external = 11     // collected from another system
 };
 enum class Severity : std::uint8_t { info = 0, low = 1, medium = 2, high = 3, critical = 4 };
 enum class Outcome : std::uint8_t {
@@ -104,12 +105,48 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
+// A record read in place: texts and addresses point into the bytes, which must outlive it.
+struct RecordView {
+  WallTime time = 0;
+  MonotonicTime monotonic = 0;
+  Bytes boot;
+  std::uint64_t epoch = 0;
+  std::uint64_t sequence = 0;
+  Kind kind = Kind::system;
+  Severity severity = Severity::info;
+  Outcome outcome = Outcome::unknown;
+  std::uint16_t sport = 0;
+  std::uint16_t dport = 0;
+  std::uint8_t proto = 0;
+  Bytes src;  // 16 bytes; empty: none
+  Bytes dst;
+  std::optional<RuleId> rule;
+  std::string_view source;
+  std::string_view subject;
+  std::string_view action;
+  std::string_view object;
+  std::string_view domain_src;
+  std::string_view domain_dst;
+  std::string_view policy_line;
+  std::string_view message;
+  std::string_view detail;
+  std::optional<Stamp> stamp;
+};
+
 // Appends the byte form to `out`. ErrorCode::invalid: a field holds what it may not (source,
 // enumerator, UTF-8); ErrorCode::limit: a field or the whole is too long. `out` is as before then.
 [[nodiscard]] Result<void> encode(const Record& record, std::string& out);
 [[nodiscard]] Result<std::string> encode(const Record& record);
 // ErrorCode::invalid with the offset, for anything but one whole canonical record.
 [[nodiscard]] Result<Record> decode(Bytes bytes);
+// The same without copying: accepts exactly what decode accepts.
+[[nodiscard]] Result<RecordView> view(Bytes bytes);
+// Of bytes that were accepted once (they come out of a store): only what keeps reads within bounds
+// is checked, which makes it about ten times faster. Nothing where even that fails.
+[[nodiscard]] std::optional<RecordView> view_stored(Bytes bytes) noexcept;
+[[nodiscard]] Record to_record(const RecordView& view);
+// Accepted bytes without a stamp, with this stamp put on: appended to `out`.
+void put_stamped(Bytes unstamped, const Stamp& stamp, std::string& out);
 // The byte form up to its stamp: equal for two deliveries of one record.
 [[nodiscard]] Bytes without_stamp(Bytes encoded);
 

@@ -13,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = encode(*record);
     if (!again || *again != as_text(bytes)) std::abort();
     if (to_json(*record, 1).find('\n') != std::string::npos) std::abort();
+    if (to_record(*view_stored(bytes)) != *record) std::abort();
+  } else {
+    static_cast<void>(view_stored(bytes));
   }
   Record hostile;
   hostile.source = "fuzz";

@@ -50,18 +50,23 @@ Json status_of(const Store& store, const ServerCounters& counters) {
            {"origin", status.origin},
            {"fingerprint", status.fingerprint},
            {"healthy", status.healthy},
+           {"first_record", status.first_record},
+           {"segments", status.segments},
+           {"disk_full_at", nullptr},
            {"last_checkpoint", nullptr},
            {"connections", counters.connections},
            {"accepted", counters.accepted},
            {"duplicates", counters.duplicates},
            {"conflicts", counters.conflicts},
-           {"refused", counters.refused}};
+           {"refused", counters.refused},
+           {"shed", counters.shed}};
+  if (status.disk_full_at) out["disk_full_at"] = format_utc(*status.disk_full_at);
   if (status.last_checkpoint) {
     const Checkpoint& c = *status.last_checkpoint;
     out["last_checkpoint"] = {{"number", c.number},
                               {"size", c.size},
                               {"time", format_utc(c.time)},
-                              {"head", to_hex(c.head)}};
+                              {"root", to_hex(c.root)}};
   }
   return out;
 }
@@ -87,6 +92,37 @@ Result<Json> attest(Store& store, const nlohmann::json& request, const PeerCrede
   return Json{{"ok", true}, {"evidence", Json::parse(evidence, nullptr, false)}};
 }
 
+// Whoever may connect may read, and tells of it: that cannot be turned into anything but records
+// under the user's own number.
+Result<Json> told(Store& store, const nlohmann::json& request, const PeerCredentials& peer) {
+  const auto text = [&](const char* key) {
+    const auto at = request.find(key);
+    return at != request.end() && at->is_string() ? at->get<std::string>() : std::string();
+  };
+  Record record;
+  record.kind = Kind::admin;
+  record.action = text("action");
+  if (record.action != "audit.find" && record.action != "audit.export") {
+    return fail(ErrorCode::invalid, {"未知的查询动作", "unknown action of a search"});
+  }
+  record.subject = fmt::format("uid {}: {}", peer.uid, text("subject"));
+  record.object = text("filter");
+  const auto records = request.find("records");
+  if (records != request.end() && records->is_number_unsigned()) {
+    record.detail = fmt::format(R"({{"records":{}}})", records->get<std::uint64_t>());
+  }
+  MENSHEN_CHECK(store.append_own(std::move(record)));
+  return Json{{"ok", true}};
+}
+
+Result<Json> rotate(Store& store, const nlohmann::json& request, const PeerCredentials& peer) {
+  const auto subject = request.find("subject");
+  const bool named = subject != request.end() && subject->is_string();
+  MENSHEN_CHECK(store.rotate_key(
+      fmt::format("uid {}: {}", peer.uid, named ? subject->get<std::string>() : std::string())));
+  return Json{{"ok", true}, {"fingerprint", store.status().fingerprint}};
+}
+
 Result<Json> answer(Store& store, const ServerCounters& counters, std::string_view request,
                     bool may_operate, const PeerCredentials& peer) {
   if (request.size() > control_bytes_max) {
@@ -99,7 +135,8 @@ Result<Json> answer(Store& store, const ServerCounters& counters, std::string_vi
                 {"请求须为带 op 的 JSON 对象", "the request must be a JSON object with op"});
   }
   if (*op == "status") return status_of(store, counters);
-  if (*op != "checkpoint" && *op != "attest") {
+  if (*op == "told") return told(store, json, peer);
+  if (*op != "checkpoint" && *op != "attest" && *op != "rotate_key") {
     return fail(ErrorCode::invalid, {"未知的操作", "unknown operation"});
   }
   if (!may_operate) {
@@ -107,6 +144,7 @@ Result<Json> answer(Store& store, const ServerCounters& counters, std::string_vi
                                     fmt::format("user {} may not do this", peer.uid)});
   }
   if (*op == "attest") return attest(store, json, peer);
+  if (*op == "rotate_key") return rotate(store, json, peer);
   return Json{{"ok", true}, {"checkpoint", MENSHEN_TRY(store.checkpoint()).text}};
 }
 

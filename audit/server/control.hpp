@@ -16,6 +16,7 @@ struct ServerCounters {
   std::uint64_t duplicates = 0;
   std::uint64_t conflicts = 0;
   std::uint64_t refused = 0;
+  std::uint64_t shed = 0;  // flow summaries, for want of room on the disk
 };
 
 // `may_operate`: the peer may ask for more than the status.

@@ -10,11 +10,16 @@
 //   u8 0x03, u8 version, u64 id, then English text to the end
 // control   either way: JSON, begins with '{'
 //   {"op": "status"}      -> {"ok": true, "records", "checkpoints", "size_bytes",
-//                             "disk_free_bytes", "profile", "origin", "fingerprint", "healthy",
-//                             "last_checkpoint": {"number", "size", "time", "head"} or null,
-//                             "connections", "accepted", "duplicates", "conflicts", "refused"}
+//                             "disk_free_bytes", "first_record", "segments", "disk_full_at" (time
+//                             or null), "profile", "origin", "fingerprint", "healthy",
+//                             "last_checkpoint": {"number", "size", "time", "root"} or null,
+//                             "connections", "accepted", "duplicates", "conflicts", "refused",
+//                             "shed"}
 //   {"op": "checkpoint"}  -> {"ok": true, "checkpoint": note}
 //   {"op": "attest", "name", "digest" (hex), "bytes", "subject"} -> {"ok": true, "evidence": {...}}
+//   {"op": "told", "action" (audit.find, audit.export), "subject", "filter", "records"}
+//                         -> {"ok": true}: a search or export of the asking user, recorded
+//   {"op": "rotate_key", "subject"} -> {"ok": true, "fingerprint"} of the new key
 //   any failure           -> {"ok": false, "code", "zh", "en"}
 // Anything else closes the connection.
 #pragma once

@@ -17,7 +17,8 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto idle_wait = 500ms;             // between looks at whether a checkpoint is due
+constexpr auto idle_wait = 500ms;  // between looks at whether a checkpoint is due
+constexpr auto tend_interval = 1s;
 constexpr auto refusal_interval = 1s;         // between records about refusals
 constexpr std::size_t messages_per_turn = 8;  // of one client, before the next has its turn
 constexpr auto drain_limit = 5s;              // for what clients have already sent at a stop
@@ -55,14 +56,16 @@ class Server::Impl {
   void make_room();
   void read_from(Client& client);
   void take(Client& client, std::string message);
-  void take_records(Client& client, const std::string& message);
+  void take_records(Client& client, std::string message);
   [[nodiscard]] std::optional<Text> refusal(const Client& client,
-                                            const Result<Record>& record) const;
+                                            const Result<RecordView>& record) const;
   void commit();
   void answer(const Pending& pending, const std::vector<Appended>& appended);
   void send(Client& client, const std::string& message);
   void refused(const Client& client, const Text& why);
   void record_refusals();
+  void watch_disk();
+  void record_shed();
   void housekeeping();
   void forget_gone();
   void drain();
@@ -71,7 +74,8 @@ class Server::Impl {
   Store store_;
   Listener listener_;
   std::list<Client> clients_;
-  std::vector<Record> batch_;
+  std::vector<Incoming> batch_;  // into messages_
+  std::list<std::string> messages_;
   std::size_t batch_bytes_ = 0;
   std::vector<Pending> pending_;
   SteadyClock::time_point first_pending_;
@@ -79,6 +83,9 @@ class Server::Impl {
   std::optional<Record> refusal_;  // the first since the last record about them
   std::uint64_t refusals_ = 0;
   SteadyClock::time_point last_refusal_record_{};
+  SteadyClock::time_point last_tended_{};
+  bool shedding_ = false;
+  std::uint64_t shed_ = 0;  // since the last record about it
 };
 
 std::chrono::milliseconds Server::Impl::wait_time() const {
@@ -140,7 +147,7 @@ void Server::Impl::read_from(Client& client) {
 
 void Server::Impl::take(Client& client, std::string message) {
   if (!is_control(message)) {
-    take_records(client, message);
+    take_records(client, std::move(message));
     return;
   }
   commit();  // so that a status or an attestation comes after what was sent before it
@@ -150,10 +157,10 @@ void Server::Impl::take(Client& client, std::string message) {
 }
 
 std::optional<Text> Server::Impl::refusal(const Client& client,
-                                          const Result<Record>& record) const {
+                                          const Result<RecordView>& record) const {
   if (!record) return record.error().text;
   if (record->stamp) return Text{"记录自带接收印记", "the record brings its own stamp"};
-  const auto allowed = options_.sources.find(record->source);
+  const auto allowed = options_.sources.find(std::string(record->source));
   if (record->source == own_source || allowed == options_.sources.end() ||
       !allowed->second.contains(client.peer.uid)) {
     return Text{fmt::format("用户 {} 不得使用来源 {}", client.peer.uid, record->source),
@@ -162,7 +169,10 @@ std::optional<Text> Server::Impl::refusal(const Client& client,
   return std::nullopt;
 }
 
-void Server::Impl::take_records(Client& client, const std::string& message) {
+void Server::Impl::take_records(Client& client, std::string received) {
+  // Where it stays: what the batch holds points into it, and a short string would move.
+  messages_.push_back(std::move(received));
+  const std::string& message = messages_.back();
   const auto parsed = parse_records(as_bytes(message));
   if (!parsed) {
     refused(client, parsed.error().text);
@@ -174,17 +184,22 @@ void Server::Impl::take_records(Client& client, const std::string& message) {
   const Stamp stamp{clock.wall(), client.peer.uid, static_cast<std::uint32_t>(client.peer.pid)};
   Pending pending{&client, parsed->id, {}, {}};
   for (const Bytes bytes : parsed->records) {
-    auto record = decode(bytes);
+    const auto record = view(bytes);
     if (const auto why = refusal(client, record)) {
       refused(client, *why);
       pending.statuses.push_back(Status::refused);
       continue;
     }
-    record->stamp = stamp;
+    if (shedding_ && record->kind == Kind::flow) {
+      ++shed_;
+      ++counters_.shed;
+      pending.statuses.push_back(Status::refused);
+      continue;
+    }
     pending.statuses.push_back(Status::stored);
     pending.stored_as.push_back(batch_.size());
     batch_bytes_ += bytes.size();
-    batch_.push_back(*std::move(record));
+    batch_.push_back({bytes, stamp});
   }
   pending_.push_back(std::move(pending));
 }
@@ -201,6 +216,7 @@ void Server::Impl::commit() {
   }
   pending_.clear();
   batch_.clear();
+  messages_.clear();
   batch_bytes_ = 0;
 }
 
@@ -253,10 +269,48 @@ void Server::Impl::record_refusals() {
   last_refusal_record_ = SteadyClock::now();
 }
 
+// Between the two marks nothing changes, so that it does not come and go with every batch.
+void Server::Impl::watch_disk() {
+  if (options_.disk_reserve_bytes == 0) return;
+  const std::uint64_t room = store_.disk_free();
+  const std::uint64_t enough = options_.disk_reserve_bytes + options_.disk_reserve_bytes / 4;
+  if (shedding_ ? room < enough : room >= options_.disk_reserve_bytes) return;
+  shedding_ = !shedding_;
+  Record record;
+  record.severity = shedding_ ? Severity::critical : Severity::medium;
+  record.outcome = shedding_ ? Outcome::failure : Outcome::success;
+  record.action = shedding_ ? "disk.low" : "disk.enough";
+  record.object = store_.options().directory.string();
+  record.message = shedding_
+                       ? "磁盘余量不足，暂停存储会话摘要 / little room on the disk, flow summaries "
+                         "are not stored"
+                       : "磁盘余量恢复 / there is room on the disk again";
+  record.detail =
+      fmt::format(R"({{"free_bytes":{},"reserve_bytes":{}}})", room, options_.disk_reserve_bytes);
+  static_cast<void>(store_.append_own(std::move(record)).has_value());
+}
+
+void Server::Impl::record_shed() {
+  if (shed_ == 0) return;
+  Record record;
+  record.kind = Kind::loss;
+  record.severity = Severity::high;
+  record.outcome = Outcome::failure;
+  record.action = "record.shed";
+  record.message = "磁盘余量不足，会话摘要未存储 / flow summaries not stored for want of room";
+  record.detail = fmt::format(R"({{"n":{}}})", shed_);
+  if (store_.append_own(std::move(record))) shed_ = 0;
+}
+
 void Server::Impl::housekeeping() {
   record_refusals();
   // A failure shows in the status, and the next turn tries again.
   if (store_.checkpoint_due()) static_cast<void>(store_.checkpoint().has_value());
+  if (SteadyClock::now() - last_tended_ < tend_interval) return;
+  last_tended_ = SteadyClock::now();
+  static_cast<void>(store_.tend().has_value());
+  record_shed();
+  watch_disk();
 }
 
 void Server::Impl::forget_gone() {
@@ -305,6 +359,7 @@ Result<void> Server::Impl::run(int stop_fd) {
   drain();
   last_refusal_record_ = {};
   record_refusals();
+  record_shed();
   return store_.close();
 }
 

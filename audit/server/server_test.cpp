@@ -558,3 +558,35 @@ TEST_CASE("what was sent before the stop is stored") {
   const auto report = verify(place.store.directory).value();
   CHECK(report.records == report.records_signed);
 }
+
+TEST_CASE("with little room on the disk flow summaries are shed, alerts are not") {
+  Place place;
+  std::atomic<std::uint64_t> room = 1'000;
+  place.store.disk_free = [&] { return room.load(); };
+  ServerOptions serving = place.server();
+  serving.disk_reserve_bytes = 2'000;
+  {
+    Running running(place, serving);
+    const auto client = Client::start(place.client()).value();
+    // The server looks at the disk about once a second: until it has, everything is taken.
+    const auto shed = [&] { return client->stats().refused > 0; };
+    const auto give_up = std::chrono::steady_clock::now() + patience;
+    while (!shed() && std::chrono::steady_clock::now() < give_up) {
+      Record flow = sample_alert(1);
+      flow.kind = Kind::flow;
+      static_cast<void>(client->submit_durable(flow, patience).has_value());
+    }
+    REQUIRE(shed());
+    Record alert = sample_alert(1);
+    alert.message = "still kept";
+    CHECK(client->submit_durable(alert, patience));
+  }
+  Filter filter;
+  filter.text = "still kept";
+  CHECK(place.found(filter).size() == 1);
+  filter = {};
+  filter.action = "disk.low";
+  CHECK(place.found(filter).size() == 1);
+  filter.action = "record.shed";
+  CHECK_FALSE(place.found(filter).empty());
+}

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+
+#include "audit/store/lines.hpp"
 
 namespace menshen::audit {
 namespace {
 
-constexpr std::string_view first_line = "menshen-audit-checkpoint/1";
+constexpr std::string_view first_line = "menshen-audit-checkpoint/2";
 constexpr std::string_view signature_key = "signature ";
 
 tl::unexpected<Error> fail_note(std::string zh, std::string en) {
@@ -18,9 +18,9 @@ tl::unexpected<Error> fail_note(std::string zh, std::string en) {
 
 std::string body(const Checkpoint& checkpoint) {
   return fmt::format(
-      "{}\norigin {}\nprofile {}\nnumber {}\nsize {}\nhead {}\ntime {}\nprevious {}\nkey {}\n",
+      "{}\norigin {}\nprofile {}\nnumber {}\nsize {}\nroot {}\ntime {}\nprevious {}\nkey {}\n",
       first_line, checkpoint.origin, name(checkpoint.profile), checkpoint.number, checkpoint.size,
-      to_hex(checkpoint.head), format_utc(checkpoint.time), to_hex(checkpoint.previous),
+      to_hex(checkpoint.root), format_utc(checkpoint.time), to_hex(checkpoint.previous),
       to_hex(checkpoint.key));
 }
 
@@ -28,32 +28,6 @@ std::string whole(std::string signed_text, std::string_view signature) {
   return std::move(signed_text) + std::string(signature_key) + to_base64(as_bytes(signature)) +
          "\n";
 }
-
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value >> 63U != 0) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-// "key value" lines in their fixed order; nothing where a line is not the expected one.
-class Lines {
- public:
-  explicit Lines(std::string_view text) : rest_(text) {}
-  std::optional<std::string_view> value(std::string_view key) {
-    const std::size_t end = rest_.find('\n');
-    if (end == std::string_view::npos || !rest_.starts_with(key)) return std::nullopt;
-    const std::string_view line = rest_.substr(key.size(), end - key.size());
-    rest_.remove_prefix(end + 1);
-    return line;
-  }
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-
- private:
-  std::string_view rest_;
-};
 
 }  // namespace
 
@@ -85,29 +59,29 @@ Result<SignedNote> parse_note(std::string_view text) {
   const auto profile = lines.value("profile ");
   const auto number = lines.value("number ");
   const auto size = lines.value("size ");
-  const auto head = lines.value("head ");
+  const auto root = lines.value("root ");
   const auto time = lines.value("time ");
   const auto previous = lines.value("previous ");
   const auto key = lines.value("key ");
   const auto signature = lines.value(signature_key);
-  if (!first || !origin || !profile || !number || !size || !head || !time || !previous || !key ||
+  if (!first || !origin || !profile || !number || !size || !root || !time || !previous || !key ||
       !signature || !lines.empty()) {
     return fail_note("各行不符合格式", "its lines are not as the format has them");
   }
   const auto profile_value = parse_profile(*profile);
-  const auto number_value = parse_number(*number);
-  const auto size_value = parse_number(*size);
-  const auto head_value = parse_digest(*head);
+  const auto number_value = parse_line_number(*number);
+  const auto size_value = parse_line_number(*size);
+  const auto root_value = parse_digest(*root);
   const auto time_value = parse_time(*time);
   const auto previous_value = parse_digest(*previous);
   const auto key_value = parse_digest(*key);
   const auto signature_value = from_base64(*signature);
-  if (!is_origin(*origin) || !profile_value || !number_value || !size_value || !head_value ||
+  if (!is_origin(*origin) || !profile_value || !number_value || !size_value || !root_value ||
       !time_value || !previous_value || !key_value || !signature_value) {
     return fail_note("某行的值无效", "a line's value is not valid");
   }
   c = {std::string(*origin), *profile_value, *number_value,   *size_value,
-       *head_value,          *time_value,    *previous_value, *key_value};
+       *root_value,          *time_value,    *previous_value, *key_value};
   note.signature = *signature_value;
   note.text = whole(body(c), note.signature);
   if (note.text != text) return fail_note("不是规范格式", "it is not in canonical form");

@@ -1,13 +1,13 @@
 // The checkpoint note: a signed text that says how many records the store holds and what their
-// chain's head is. Whoever holds a note can later tell whether the store still contains everything
+// tree's root is. Whoever holds a note can later tell whether the store still contains everything
 // it stood for.
 //
-//   menshen-audit-checkpoint/1
+//   menshen-audit-checkpoint/2
 //   origin gov-cloud-a
 //   profile sm
 //   number 17
 //   size 4711
-//   head 5f0c...            64 hex digits
+//   root 5f0c...            64 hex digits: of the tree (crypto/tree.hpp) over those records
 //   time 2026-11-23T08:15:30.000123Z
 //   previous 9ab1...        digest of the whole previous note; zeros for the first
 //   key 77e0...             fingerprint of the signing key
@@ -31,7 +31,7 @@ struct Checkpoint {
   Profile profile = Profile::sm;
   std::uint64_t number = 0;  // from 1
   std::uint64_t size = 0;    // records covered
-  Digest head{};             // of the record with that number
+  Digest root{};             // of the tree over the records 1 to size
   WallTime time = 0;         // whole microseconds
   Digest previous{};
   Digest key{};

@@ -12,7 +12,7 @@ Checkpoint sample(const SigningKey& key) {
   c.profile = key.public_key().profile();
   c.number = 17;
   c.size = 4711;
-  c.head.fill(std::byte{0x5f});
+  c.root.fill(std::byte{0x5f});
   c.time = 1'795'421'730'000'123'000;
   c.previous.fill(std::byte{0x9a});
   c.key = key.public_key().fingerprint();
@@ -26,7 +26,7 @@ TEST_CASE("a note reads back as what was signed") {
   const auto note = sign_note(sample(*key), *key);
   REQUIRE(note);
   CHECK(note->text.size() <= note_bytes_max);
-  CHECK(note->text.starts_with("menshen-audit-checkpoint/1\norigin gov-cloud-a\nprofile "));
+  CHECK(note->text.starts_with("menshen-audit-checkpoint/2\norigin gov-cloud-a\nprofile "));
   const auto back = parse_note(note->text);
   REQUIRE(back);
   CHECK(back->checkpoint == note->checkpoint);

@@ -1,9 +1,13 @@
 // Finding records, read-only, while auditd writes.
 //
-// Permissions: the reader's user must be able to read audit.db, audit.db-wal and audit.db-shm and
-// to search the folder (group of auditd, files 0640, folder 0750). It never writes. Each find reads
-// one snapshot; while it runs, the WAL cannot shrink, so do not pause inside the callback. Memory
-// is bounded: one record at a time. One thread at a time.
+// The newest segment is asked first, and in each its index (store/index.hpp) for the blocks that
+// may hold what is wanted; what the index has not reached yet is read. Without an index everything
+// is read, more slowly, and found all the same.
+//
+// Permissions: the reader's user must be able to read the segments with their -wal and -shm files
+// and to search the folder (group of auditd, files 0640, folder 0750). It never writes. Each find
+// reads one snapshot a segment; while it runs, the WAL cannot shrink, so do not pause inside the
+// callback. Memory is bounded: one block at a time. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +19,8 @@
 #include <vector>
 
 #include "audit/record/record.hpp"
+#include "audit/store/evidence.hpp"
+#include "audit/store/index.hpp"
 #include "audit/store/note.hpp"
 
 namespace menshen::audit {
@@ -32,13 +38,34 @@ struct Filter {
   std::string action;       // exact
   std::string policy_line;  // exact
   std::optional<Outcome> outcome;
-  std::string text;  // substring of message, object or detail; ASCII letters in either case
+  // Stands in message, object or detail, beginning where a word begins (Chinese: anywhere); ASCII
+  // letters in either case.
+  std::string text;
   std::uint64_t limit = 100;  // 0: none
+  bool scan = false;          // read every record and trust no index
 };
 
 struct Found {
   std::uint64_t number = 0;  // place in the store, from 1
   Record record;
+};
+
+// Proofs by one checkpoint: the newest at the time it was made. One thread at a time.
+class Prover {
+ public:
+  [[nodiscard]] const SignedNote& checkpoint() const;
+  // Errors as prove_record's and prove_consistency's.
+  [[nodiscard]] Result<Proof> prove(std::uint64_t number) const;
+  [[nodiscard]] Result<Consistency> prove_since(const SignedNote& earlier) const;
+  Prover(Prover&&) noexcept;
+  Prover& operator=(Prover&&) noexcept;
+  ~Prover();
+
+ private:
+  friend class Reader;
+  class Impl;
+  explicit Prover(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 class Reader {
@@ -49,14 +76,20 @@ class Reader {
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
 
-  // Newest event first. `each` returns false to stop. The number of records given.
+  // Last stored first. `each` returns false to stop. The number of records given.
   [[nodiscard]] Result<std::uint64_t> find(const Filter& filter,
                                            const std::function<bool(const Found&)>& each) const;
   [[nodiscard]] Result<std::vector<Found>> find(const Filter& filter) const;
-  // Counts without decoding more than the filter needs; ignores the limit.
+  // Ignores the limit.
   [[nodiscard]] Result<std::uint64_t> count(const Filter& filter) const;
+  // How many records of each kind and severity every hour from `since` to `until` has, by the time
+  // of the event; hours in order, whole hours. Answered by the indices.
+  [[nodiscard]] Result<std::vector<HourCount>> hours(WallTime since, WallTime until) const;
 
+  // The number of the last record.
   [[nodiscard]] Result<std::uint64_t> records() const;
+  // With the public key in the folder. ErrorCode::unavailable: there is no checkpoint yet.
+  [[nodiscard]] Result<Prover> prover() const;
   [[nodiscard]] Result<std::optional<SignedNote>> last_checkpoint() const;
 
  private:

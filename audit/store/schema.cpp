@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <map>
+
+#include "audit/store/block.hpp"
+#include "audit/store/lines.hpp"
+#include "audit/store/note.hpp"
 
 namespace menshen::audit {
 namespace {
@@ -17,36 +20,57 @@ struct Item {
 };
 
 // The texts are compared with the database's own, so their spelling is part of the format.
-// The insert trigger also stops INSERT OR REPLACE, which deletes without asking the delete trigger.
-constexpr std::array<Item, 14> items{{
+// The insert triggers also stop INSERT OR REPLACE, which deletes without asking the delete trigger.
+constexpr std::array<Item, 18> items{{
     {"meta", "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"},
-    {"record",
-     "CREATE TABLE record(n INTEGER PRIMARY KEY, source TEXT NOT NULL, epoch INTEGER NOT NULL, "
-     "sequence INTEGER NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL, "
-     "severity INTEGER NOT NULL, bytes BLOB NOT NULL, head BLOB NOT NULL) STRICT"},
+    {"block", "CREATE TABLE block(first INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"},
+    {"pending",
+     "CREATE TABLE pending(n INTEGER PRIMARY KEY, bytes BLOB NOT NULL, leaf BLOB NOT NULL) STRICT"},
+    {"node",
+     "CREATE TABLE node(level INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL, "
+     "PRIMARY KEY(level, position)) STRICT, WITHOUT ROWID"},
+    {"span",
+     "CREATE TABLE span(source TEXT NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL, "
+     "last INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(source, epoch, first)) "
+     "STRICT, WITHOUT ROWID"},
     {"checkpoint",
      "CREATE TABLE checkpoint(number INTEGER PRIMARY KEY, size INTEGER NOT NULL, "
      "note TEXT NOT NULL) STRICT"},
-    {"record_name", "CREATE UNIQUE INDEX record_name ON record(source, epoch, sequence)"},
-    {"record_time", "CREATE INDEX record_time ON record(time)"},
-    {"record_grave", "CREATE INDEX record_grave ON record(time) WHERE severity >= 3"},
-    {"record_acts", "CREATE INDEX record_acts ON record(time) WHERE kind >= 5"},
-    {"record_append",
-     "CREATE TRIGGER record_append BEFORE INSERT ON record BEGIN "
-     "SELECT RAISE(ABORT, 'records are numbered without gaps') "
-     "WHERE NEW.n IS NOT (SELECT COALESCE(MAX(n), 0) + 1 FROM record); "
-     "SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM record WHERE source = NEW.source "
-     "AND epoch = NEW.epoch AND sequence = NEW.sequence); END"},
-    {"record_update",
-     "CREATE TRIGGER record_update BEFORE UPDATE ON record BEGIN "
+    {"block_append",
+     "CREATE TRIGGER block_append BEFORE INSERT ON block BEGIN "
+     "SELECT RAISE(ABORT, 'blocks follow each other without gaps') "
+     "WHERE NEW.first IS NOT COALESCE((SELECT MAX(first) + 256 FROM block), "
+     "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'first')); END"},
+    {"block_update",
+     "CREATE TRIGGER block_update BEFORE UPDATE ON block BEGIN "
      "SELECT RAISE(ABORT, 'audit records are never changed'); END"},
-    {"record_delete",
-     "CREATE TRIGGER record_delete BEFORE DELETE ON record BEGIN "
+    {"block_delete",
+     "CREATE TRIGGER block_delete BEFORE DELETE ON block BEGIN "
      "SELECT RAISE(ABORT, 'audit records are never deleted'); END"},
+    {"pending_append",
+     "CREATE TRIGGER pending_append BEFORE INSERT ON pending BEGIN "
+     "SELECT RAISE(ABORT, 'records are numbered without gaps') "
+     "WHERE NEW.n IS NOT COALESCE((SELECT MAX(n) + 1 FROM pending), "
+     "(SELECT MAX(first) + 256 FROM block), "
+     "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'first')); END"},
+    {"pending_update",
+     "CREATE TRIGGER pending_update BEFORE UPDATE ON pending BEGIN "
+     "SELECT RAISE(ABORT, 'audit records are never changed'); END"},
+    {"pending_delete",
+     "CREATE TRIGGER pending_delete BEFORE DELETE ON pending BEGIN "
+     "SELECT RAISE(ABORT, 'audit records are never deleted') "
+     "WHERE NOT EXISTS (SELECT 1 FROM block WHERE first <= OLD.n AND OLD.n < first + 256); END"},
+    {"node_update",
+     "CREATE TRIGGER node_update BEFORE UPDATE ON node BEGIN "
+     "SELECT RAISE(ABORT, 'the tree never changes'); END"},
+    {"node_delete",
+     "CREATE TRIGGER node_delete BEFORE DELETE ON node BEGIN "
+     "SELECT RAISE(ABORT, 'the tree never changes'); END"},
     {"checkpoint_append",
      "CREATE TRIGGER checkpoint_append BEFORE INSERT ON checkpoint BEGIN "
      "SELECT RAISE(ABORT, 'checkpoints are numbered without gaps') "
-     "WHERE NEW.number IS NOT (SELECT COALESCE(MAX(number), 0) + 1 FROM checkpoint); END"},
+     "WHERE EXISTS (SELECT 1 FROM checkpoint) "
+     "AND NEW.number IS NOT (SELECT MAX(number) + 1 FROM checkpoint); END"},
     {"checkpoint_update",
      "CREATE TRIGGER checkpoint_update BEFORE UPDATE ON checkpoint BEGIN "
      "SELECT RAISE(ABORT, 'checkpoints are never changed'); END"},
@@ -57,6 +81,7 @@ constexpr std::array<Item, 14> items{{
      "CREATE TRIGGER meta_update BEFORE UPDATE ON meta BEGIN "
      "SELECT RAISE(ABORT, 'the store keeps its name and profile'); END"},
 }};
+static_assert(block_records == 256);  // as the triggers have it
 
 tl::unexpected<Error> fail_schema(std::string_view item) {
   return fail(ErrorCode::corrupt,
@@ -72,12 +97,22 @@ Result<std::int64_t> pragma(const Database& database, std::string_view sql) {
 
 }  // namespace
 
-Result<void> create_schema(const Database& database, std::string_view origin, Profile profile) {
+Result<void> create_schema(const Database& database, const SegmentHead& head) {
   MENSHEN_CHECK(database.execute("BEGIN IMMEDIATE"));
   for (const Item& item : items) MENSHEN_CHECK(database.execute(item.sql));
+  std::string peaks;
+  for (const Digest& peak : head.before.peaks()) peaks += to_hex(peak);
+  const std::array<std::pair<std::string_view, std::string>, 6> values{
+      {{"origin", head.origin},
+       {"profile", std::string(name(head.profile))},
+       {"segment", fmt::format("{}", head.number)},
+       {"first", fmt::format("{}", head.first)},
+       {"peaks", peaks},
+       {"previous", head.previous_note}}};
   Statement insert = MENSHEN_TRY(database.prepare("INSERT INTO meta VALUES (?1, ?2)"));
-  MENSHEN_CHECK(insert.bind(1, std::string_view("origin")).bind(2, origin).run());
-  MENSHEN_CHECK(insert.bind(1, std::string_view("profile")).bind(2, name(profile)).run());
+  for (const auto& [key, value] : values) {
+    MENSHEN_CHECK(insert.bind(1, key).bind(2, std::string_view(value)).run());
+  }
   MENSHEN_CHECK(
       database.execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT",
                                    application_id, store_format)));
@@ -107,33 +142,29 @@ Result<void> check_schema(const Database& database) {
   return {};
 }
 
-Result<Chain> Chain::make(Profile profile) { return Chain(MENSHEN_TRY(Hasher::make(profile))); }
-
-Digest Chain::first(std::string_view origin) {
-  using namespace std::string_view_literals;
-  hasher_.update(as_bytes("menshen-audit-origin/1\0"sv));
-  hasher_.update(as_bytes(origin));
-  return hasher_.finish();
-}
-
-Digest Chain::next(const Digest& head, Bytes record) {
-  using namespace std::string_view_literals;
-  // One update for the fixed part: each call costs as much as a short record.
-  constexpr std::string_view tag = "menshen-audit-chain/1\0"sv;
-  std::array<std::byte, tag.size() + 32 + 4> prefix{};
-  auto out = std::ranges::copy(as_bytes(tag), prefix.begin()).out;
-  out = std::ranges::copy(head, out).out;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    *out++ = static_cast<std::byte>(record.size() >> shift & 0xffU);
+Result<SegmentHead> read_head(const Database& database) {
+  std::map<std::string, std::string, std::less<>> values;
+  Statement select = MENSHEN_TRY(database.prepare("SELECT key, value FROM meta LIMIT 100"));
+  while (MENSHEN_TRY(select.step())) values.emplace(select.text(0), select.text(1));
+  const auto profile = parse_profile(values["profile"]);
+  const auto number = parse_line_number(values["segment"]);
+  const auto first = parse_line_number(values["first"]);
+  const std::string& hex = values["peaks"];
+  std::vector<Digest> peaks;
+  for (std::size_t at = 0; at < hex.size(); at += 2 * sizeof(Digest)) {
+    const auto peak = parse_digest(std::string_view(hex).substr(at, 2 * sizeof(Digest)));
+    if (!peak) return fail_schema("meta");
+    peaks.push_back(*peak);
   }
-  hasher_.update(prefix);
-  hasher_.update(record);
-  return hasher_.finish();
-}
-
-Digest Chain::of_note(std::string_view text) {
-  hasher_.update(as_bytes(text));
-  return hasher_.finish();
+  if (values.size() != 6 || !is_origin(values["origin"]) || !profile || !number || !first ||
+      *number == 0 || *first == 0 || (*first - 1) % block_records != 0 ||
+      values["previous"].size() > note_bytes_max) {
+    return fail_schema("meta");
+  }
+  auto before = Frontier::make(*first - 1, std::move(peaks));
+  if (!before) return fail_schema("meta");
+  return SegmentHead{values["origin"], *profile,           *number,
+                     *first,           *std::move(before), values["previous"]};
 }
 
 }  // namespace menshen::audit

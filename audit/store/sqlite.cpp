@@ -102,7 +102,7 @@ bool Statement::is_null(int column) const {
 }
 
 Result<Database> Database::open(const std::filesystem::path& path, Mode mode, const char* vfs) {
-  if (mode == Mode::read && ::access(path.c_str(), R_OK) != 0) {
+  if (mode != Mode::write && ::access(path.c_str(), R_OK) != 0) {
     return fail_errno({"无法打开 " + path.string(), "cannot open " + path.string()});
   }
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
@@ -112,7 +112,8 @@ Result<Database> Database::open(const std::filesystem::path& path, Mode mode, co
   } else {
     flags |= SQLITE_OPEN_READONLY;
     std::error_code ignored;
-    if (!std::filesystem::exists(path.string() + "-wal", ignored)) parameters = "?immutable=1";
+    const bool still = !std::filesystem::exists(path.string() + "-wal", ignored);
+    if (mode == Mode::read && still) parameters = "?immutable=1";
   }
   sqlite3* raw = nullptr;
   const int result = sqlite3_open_v2(as_uri(path, parameters).c_str(), &raw, flags, vfs);

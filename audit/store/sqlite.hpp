@@ -47,9 +47,10 @@ class Statement {
 
 class Database {
  public:
-  enum class Mode : unsigned char { write, read };
+  enum class Mode : unsigned char { write, read, follow };
   // read: of a database without a WAL file nothing is created or locked (it is taken as
-  // unchanging). ErrorCode: not_found, denied, corrupt (no database), io.
+  // unchanging). follow: read what another connection of this user may write. ErrorCode:
+  // not_found, denied, corrupt (no database), io.
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path, Mode mode,
                                              const char* vfs = nullptr);
   [[nodiscard]] Result<Statement> prepare(std::string_view sql) const;

@@ -1,265 +1,162 @@
-#include "audit/store/store.hpp"
+#include "audit/store/store_impl.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "audit/store/tail.hpp"
 #include "audit/store/evidence.hpp"
 #include "base/file.hpp"
 
 namespace menshen::audit {
 namespace {
 
-constexpr std::string_view insert_record =
-    "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-constexpr std::size_t public_key_bytes_max = 16U << 10U;
-
 WallTime whole_microseconds(WallTime time) { return time - time % 1000; }
 
-Result<UniqueFd> take_lock(const std::filesystem::path& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) return fail_errno({"无法打开 " + path.string(), "cannot open " + path.string()});
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::exists,
-                {"另一进程正在使用审计库 " + path.parent_path().string(),
-                 "another process uses the audit store " + path.parent_path().string()});
-  }
-  return fd;
-}
-
-// SQLite gives its WAL and shared memory the database's mode.
-Result<void> make_with_mode(const std::filesystem::path& path, mode_t mode) {
-  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode));
-  if (!fd || ::fchmod(fd.get(), mode) != 0) {
-    return fail_errno({"无法创建 " + path.string(), "cannot make " + path.string()});
-  }
-  return {};
-}
-
-std::uint64_t file_bytes(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  return error ? 0 : bytes;
-}
-
-Result<std::string> meta(const Database& database, std::string_view key) {
-  Statement select = MENSHEN_TRY(database.prepare("SELECT value FROM meta WHERE key = ?1"));
-  if (!MENSHEN_TRY(select.bind(1, key).step())) return std::string();
-  return std::string(select.text(0));
-}
-
-struct Encoded {
-  Record record;
-  std::string bytes;
-};
-
-}  // namespace
-
-StorePaths StorePaths::in(const std::filesystem::path& directory) {
-  return {directory / "audit.db",    directory / "checkpoints.log", directory / "signing.key",
-          directory / "signing.pub", directory / "fingerprint",     directory / "lock"};
-}
-
-class Store::Impl {
- public:
-  Impl(StoreOptions options, UniqueFd lock, SigningKey key, BootId boot, Chain chain)
-      : options_(std::move(options)),
-        paths_(StorePaths::in(options_.directory)),
-        clock_(options_.clock != nullptr ? *options_.clock : system_clock()),
-        lock_(std::move(lock)),
-        key_(std::move(key)),
-        boot_(boot),
-        chain_(std::move(chain)) {}
-
-  static Result<std::unique_ptr<Impl>> open(StoreOptions options);
-
-  Result<void> connect();
-  Result<std::vector<Appended>> append(std::span<const Record> records);
-  Result<void> append_own(Record record);
-  Result<SignedNote> checkpoint();
-  Result<std::string> attest(const Attestation& attestation);
-  Result<void> close();
-  [[nodiscard]] bool checkpoint_due() const;
-  [[nodiscard]] StoreStatus status() const;
-  [[nodiscard]] const PublicKey& public_key() const { return key_.public_key(); }
-  [[nodiscard]] const StoreOptions& options() const { return options_; }
-
- private:
-  struct Connection {
-    Database database;
-    CheckpointLog log;
-    Statement insert;
-    Statement find;
-    Statement insert_note;
-  };
-
-  Result<void> open_database();
-  Result<void> begin_own_epoch();
-  Result<Record> own(Record record);
-  Result<Appended> insert(const Record& record, Bytes bytes, Tail& tail);
-  Result<std::vector<Appended>> insert_all(const std::vector<Encoded>& batch, Tail& tail);
-  Result<void> record_conflicts(const std::vector<Encoded>& batch,
-                                const std::vector<Appended>& answers, Tail& tail);
-  Result<void> sign_and_store();
-  Result<void> write_log();
-  // After a write failed: what the disk holds is known only after opening it afresh.
-  template <class T>
-  Result<T> broken(Result<T> result) {
-    connection_.reset();
-    healthy_ = false;
-    return result;
-  }
-
-  StoreOptions options_;
-  StorePaths paths_;
-  const Clock& clock_;
-  UniqueFd lock_;
-  SigningKey key_;
-  BootId boot_;
-  Chain chain_;
-  std::optional<Connection> connection_;
-  Tail tail_;
-  std::uint64_t acknowledged_ = 0;  // records that a caller knows to be stored
-  std::uint64_t own_epoch_ = 0;
-  std::uint64_t own_sequence_ = 0;
-  MonotonicTime waiting_since_ = 0;  // of the oldest record without a checkpoint; 0: none
-  bool healthy_ = true;
-};
-
-Result<std::unique_ptr<Store::Impl>> Store::Impl::open(StoreOptions options) {
+Result<void> check_options(const StoreOptions& options) {
   if (!is_origin(options.origin)) {
     return fail(ErrorCode::invalid, {"审计库名称须为 1 至 128 个可打印 ASCII 字符（无空格）",
                                      "the store's origin must be 1 to 128 printable ASCII "
                                      "characters without space"});
   }
+  if (options.retention_days != 0 && options.retention_days < retention_days_min &&
+      options.retention_reason.empty()) {
+    return fail(
+        ErrorCode::invalid,
+        {fmt::format("审计记录须至少保存 {} 天；更短须说明理由并记录在案", retention_days_min),
+         fmt::format("audit records are kept for {} days at least; a shorter time needs a "
+                     "reason, which is recorded",
+                     retention_days_min)});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store::Impl>> Store::Impl::open(StoreOptions options) {
+  MENSHEN_CHECK(check_options(options));
   MENSHEN_CHECK(make_directories(options.directory, 0750));
   const StorePaths paths = StorePaths::in(options.directory);
   UniqueFd lock = MENSHEN_TRY(take_lock(paths.lock));
-  if (!std::filesystem::exists(paths.signing_key)) {
-    if (file_bytes(paths.database) != 0 || file_bytes(paths.checkpoints_log) != 0) {
-      return fail(
-          ErrorCode::corrupt,
-          {"审计库有记录，但签名密钥缺失：" + paths.signing_key.string(),
-           "the store has records but its signing key is missing: " + paths.signing_key.string()});
-    }
-    const SigningKey made = MENSHEN_TRY(SigningKey::generate(options.profile));
-    MENSHEN_CHECK(made.save(paths.signing_key));
-  }
-  SigningKey key = MENSHEN_TRY(SigningKey::load(paths.signing_key));
-  if (key.public_key().profile() != options.profile) {
-    return fail(ErrorCode::invalid,
-                {fmt::format("签名密钥属于密码套件 {}，设置为 {}", name(key.public_key().profile()),
-                             name(options.profile)),
-                 fmt::format("the signing key is of profile {}, the setting says {}",
-                             name(key.public_key().profile()), name(options.profile))});
-  }
-  // Written each time: a crash after the key was made may have kept them back.
-  const PublicKey& pub = key.public_key();
-  const std::string fingerprint = format_fingerprint(pub.profile(), pub.fingerprint()) + "\n";
-  const auto current = read_file(paths.public_key, public_key_bytes_max);
-  if (!current || *current != pub.pem()) {
-    MENSHEN_CHECK(write_file_atomic(paths.public_key, pub.pem(), options.file_mode));
-  }
-  const auto current_fingerprint = read_file(paths.fingerprint, public_key_bytes_max);
-  if (!current_fingerprint || *current_fingerprint != fingerprint) {
-    MENSHEN_CHECK(write_file_atomic(paths.fingerprint, fingerprint, options.file_mode));
-  }
-  Chain chain = MENSHEN_TRY(Chain::make(options.profile));
+  SigningKey key = MENSHEN_TRY(load_key(paths, options.profile));
+  MENSHEN_CHECK(publish_key(key.public_key(), paths, options.file_mode));
+  TreeHasher hasher = MENSHEN_TRY(TreeHasher::make(options.profile));
   const BootId boot = MENSHEN_TRY(current_boot_id());
   auto impl = std::make_unique<Impl>(std::move(options), std::move(lock), std::move(key), boot,
-                                     std::move(chain));
-  MENSHEN_CHECK(impl->open_database());
+                                     std::move(hasher));
+  impl->retired_ = retired_keys(paths);
+  MENSHEN_CHECK(impl->open_segment());
   MENSHEN_CHECK(impl->begin_own_epoch());
+  if (impl->options_.index) impl->indexer_ = std::make_unique<Indexer>(paths);
   return impl;
 }
 
-Result<void> Store::Impl::open_database() {
-  if (file_bytes(paths_.database) == 0 && file_bytes(paths_.checkpoints_log) != 0) {
+Result<void> Store::Impl::open_segment() {
+  const auto numbers = paths_.segments();
+  const std::uint64_t number = numbers.empty() ? 1 : numbers.back();
+  const auto path = paths_.segment(number);
+  const bool empty = file_bytes(path) == 0 && file_bytes(path.string() + "-wal") == 0;
+  if (empty && (file_bytes(paths_.notes(number)) != 0 || number > 1)) {
     return fail(ErrorCode::corrupt,
-                {"审计库校验未通过：checkpoints.log 有检查点，但数据库缺失",
-                 "the audit store does not verify: checkpoints.log has checkpoints, but the "
-                 "database is missing"});
+                {"审计库校验未通过：有检查点，但数据库缺失或为空",
+                 "the audit store does not verify: there are checkpoints, but the database is "
+                 "missing or empty"});
   }
-  MENSHEN_CHECK(make_with_mode(paths_.database, options_.file_mode));
-  Database database =
-      MENSHEN_TRY(Database::open(paths_.database, Database::Mode::write, options_.sqlite_vfs));
-  MENSHEN_CHECK(
-      database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; "
-                       "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON"));
-  Statement tables =
-      MENSHEN_TRY(database.prepare("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'"));
-  static_cast<void>(MENSHEN_TRY(tables.step()));
-  const bool empty = tables.integer(0) == 0;
-  tables.reset();
-  if (empty) {
-    if (file_bytes(paths_.checkpoints_log) != 0) {
-      return fail(ErrorCode::corrupt,
-                  {"审计库校验未通过：checkpoints.log 有检查点，但数据库为空",
-                   "the audit store does not verify: checkpoints.log has checkpoints, but the "
-                   "database is empty"});
+  MENSHEN_CHECK(make_with_mode(path, options_.file_mode));
+  {
+    const Database database =
+        MENSHEN_TRY(Database::open(path, Database::Mode::write, options_.sqlite_vfs));
+    MENSHEN_CHECK(database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL"));
+    Statement tables =
+        MENSHEN_TRY(database.prepare("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'"));
+    static_cast<void>(MENSHEN_TRY(tables.step()));
+    if (tables.integer(0) == 0) {
+      tables.reset();
+      if (file_bytes(paths_.notes(number)) != 0 || number > 1) {
+        return fail(ErrorCode::corrupt,
+                    {"审计库校验未通过：有检查点，但数据库为空",
+                     "the audit store does not verify: there are checkpoints, but the database is "
+                     "empty"});
+      }
+      SegmentHead head;
+      head.origin = options_.origin;
+      head.profile = options_.profile;
+      MENSHEN_CHECK(create_schema(database, head));
     }
-    MENSHEN_CHECK(create_schema(database, options_.origin, options_.profile));
   }
-  MENSHEN_CHECK(check_schema(database));
-  const std::string origin = MENSHEN_TRY(meta(database, "origin"));
-  const std::string profile = MENSHEN_TRY(meta(database, "profile"));
-  if (origin != options_.origin || profile != name(options_.profile)) {
+  Segment segment = MENSHEN_TRY(Segment::open(path, Database::Mode::write, options_.sqlite_vfs));
+  const SegmentHead& head = segment.head();
+  if (head.origin != options_.origin || head.profile != options_.profile) {
     return fail(ErrorCode::invalid,
-                {fmt::format("审计库属于 {}（{}），设置为 {}（{}）", origin, profile,
-                             options_.origin, name(options_.profile)),
-                 fmt::format("the store is {} ({}), the settings say {} ({})", origin, profile,
-                             options_.origin, name(options_.profile))});
+                {fmt::format("审计库属于 {}（{}），设置为 {}（{}）", head.origin,
+                             name(head.profile), options_.origin, name(options_.profile)),
+                 fmt::format("the store is {} ({}), the settings say {} ({})", head.origin,
+                             name(head.profile), options_.origin, name(options_.profile))});
   }
+  MENSHEN_CHECK(segment.database().execute(
+      "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA wal_autocheckpoint = 4000; "
+      "PRAGMA cache_size = -16384"));
   CheckpointLog log =
-      MENSHEN_TRY(CheckpointLog::open(paths_.checkpoints_log, options_.file_mode, options_.disk));
-  Tail tail = MENSHEN_TRY(check_tail(database, log, key_.public_key(), options_.origin));
-  if (tail.size < acknowledged_) {
+      MENSHEN_TRY(CheckpointLog::open(paths_.notes(number), options_.file_mode, options_.disk));
+  tail_ = MENSHEN_TRY(check_tail(segment, log, key_.public_key(), retired_));
+  if (tail_.size() < acknowledged_) {
     return fail(
         ErrorCode::corrupt,
-        {fmt::format("审计库丢失了已确认的记录：{} 条，只剩 {} 条", acknowledged_, tail.size),
+        {fmt::format("审计库丢失了已确认的记录：{} 条，只剩 {} 条", acknowledged_, tail_.size()),
          fmt::format("the store lost acknowledged records: of {} only {} are left", acknowledged_,
-                     tail.size)});
+                     tail_.size())});
   }
-  Statement insert = MENSHEN_TRY(database.prepare(insert_record));
-  Statement find = MENSHEN_TRY(database.prepare(
-      "SELECT bytes FROM record WHERE source = ?1 AND epoch = ?2 AND sequence = ?3"));
-  Statement insert_note =
-      MENSHEN_TRY(database.prepare("INSERT INTO checkpoint VALUES (?1, ?2, ?3)"));
+  // From here on the file changes: a seal that a clean stop left no longer holds.
+  std::error_code none;
+  if (std::filesystem::remove(paths_.seal(number), none)) {
+    MENSHEN_CHECK(sync_folder(paths_.directory));
+  }
+  return prepare_statements(std::move(segment), std::move(log));
+}
+
+Result<void> Store::Impl::prepare_statements(Segment segment, CheckpointLog log) {
+  const Database& db = segment.database();
+  segment_day_ = clock_.wall() / day_ns;
+  if (tail_.size() >= segment.head().first) {
+    const std::string first = MENSHEN_TRY(segment.record(segment.head().first));
+    const auto seen = view_stored(as_bytes(first));
+    if (seen && seen->stamp) segment_day_ = seen->stamp->received / day_ns;
+  }
+  Names names = MENSHEN_TRY(Names::make(segment, paths_));
+  Statement insert_block = MENSHEN_TRY(db.prepare("INSERT INTO block VALUES (?1, ?2)"));
+  Statement insert_pending = MENSHEN_TRY(db.prepare("INSERT INTO pending VALUES (?1, ?2, ?3)"));
+  Statement fold_pending = MENSHEN_TRY(db.prepare("DELETE FROM pending"));
+  Statement insert_node = MENSHEN_TRY(db.prepare("INSERT INTO node VALUES (?1, ?2, ?3)"));
+  Statement insert_note = MENSHEN_TRY(db.prepare("INSERT INTO checkpoint VALUES (?1, ?2, ?3)"));
   // A commit that failed may have happened: its number is taken then.
-  Statement last_own = MENSHEN_TRY(database.prepare(
-      "SELECT COALESCE(MAX(sequence), 0) FROM record WHERE source = ?1 AND epoch = ?2"));
+  Statement last_own = MENSHEN_TRY(
+      db.prepare("SELECT COALESCE(MAX(last), 0) FROM span WHERE source = ?1 AND epoch = ?2"));
   last_own.bind(1, own_source).bind(2, static_cast<std::int64_t>(own_epoch_));
   static_cast<void>(MENSHEN_TRY(last_own.step()));
   own_sequence_ = static_cast<std::uint64_t>(last_own.integer(0));
   last_own.reset();
-  const std::uint64_t signed_size = tail.last_note ? tail.last_note->checkpoint.size : 0;
-  if (tail.size > signed_size && waiting_since_ == 0) waiting_since_ = clock_.monotonic();
-  tail_ = std::move(tail);
-  connection_ = Connection{std::move(database), std::move(log), std::move(insert), std::move(find),
-                           std::move(insert_note)};
+  const std::uint64_t signed_size = tail_.last_note ? tail_.last_note->checkpoint.size : 0;
+  if (tail_.size() > signed_size && waiting_since_ == 0) waiting_since_ = clock_.monotonic();
+  connection_ = Connection{std::move(segment),        std::move(log),
+                           std::move(names),          std::move(insert_block),
+                           std::move(insert_pending), std::move(fold_pending),
+                           std::move(insert_node),    std::move(insert_note)};
   healthy_ = true;
   return {};
 }
 
 Result<void> Store::Impl::connect() {
   if (connection_) return {};
-  return open_database();
+  return open_segment();
 }
 
 Result<void> Store::Impl::begin_own_epoch() {
-  Statement last = MENSHEN_TRY(connection_->database.prepare(
-      "SELECT COALESCE(MAX(epoch), 0) FROM record WHERE source = ?1"));
-  static_cast<void>(MENSHEN_TRY(last.bind(1, own_source).step()));
-  own_epoch_ = static_cast<std::uint64_t>(last.integer(0)) + 1;
-  last.reset();
-  if (tail_.size == 0) {
+  own_epoch_ = MENSHEN_TRY(connection_->names.newest_epoch(own_source)) + 1;
+  own_sequence_ = 0;
+  const std::uint64_t restored = tail_.notes_restored;
+  if (tail_.size() == 0) {
     Record made;
     made.action = "key.make";
     made.object = format_fingerprint(key_.public_key().profile(), key_.public_key().fingerprint());
@@ -271,17 +168,26 @@ Result<void> Store::Impl::begin_own_epoch() {
   start.object = options_.origin;
   start.message = "审计库已打开 / audit store opened";
   start.detail =
-      fmt::format(R"({{"records":{},"profile":"{}"}})", tail_.size, name(options_.profile));
+      fmt::format(R"({{"records":{},"profile":"{}"}})", tail_.size(), name(options_.profile));
   MENSHEN_CHECK(append_own(std::move(start)));
+  if (options_.retention_days != 0 && options_.retention_days < retention_days_min) {
+    Record shorter;
+    shorter.severity = Severity::high;
+    shorter.action = "retention.short";
+    shorter.object = fmt::format("{} days", options_.retention_days);
+    shorter.message =
+        "保存期短于法定下限 / kept for less than the law asks: " + options_.retention_reason;
+    MENSHEN_CHECK(append_own(std::move(shorter)));
+  }
   // One may be missing after a crash; more were removed, or the disk refused them.
-  if (tail_.notes_restored > 1) {
-    Record restored;
-    restored.severity = Severity::medium;
-    restored.action = "log.restore";
-    restored.object = paths_.checkpoints_log.filename();
-    restored.message = "检查点日志缺少条目，已由数据库补写 / notes were missing in checkpoints.log";
-    restored.detail = fmt::format(R"({{"notes":{}}})", tail_.notes_restored);
-    MENSHEN_CHECK(append_own(std::move(restored)));
+  if (restored > 1) {
+    Record told;
+    told.severity = Severity::medium;
+    told.action = "log.restore";
+    told.object = paths_.notes(connection_->segment.head().number).filename();
+    told.message = "检查点文件缺少条目，已由数据库补写 / notes were missing in the notes file";
+    told.detail = fmt::format(R"({{"notes":{}}})", restored);
+    MENSHEN_CHECK(append_own(std::move(told)));
   }
   static_cast<void>(MENSHEN_TRY(checkpoint()));
   return {};
@@ -301,99 +207,8 @@ Result<Record> Store::Impl::own(Record record) {
   return record;
 }
 
-Result<Appended> Store::Impl::insert(const Record& record, Bytes bytes, Tail& tail) {
-  const Digest head = chain_.next(tail.head, bytes);
-  const auto n = static_cast<std::int64_t>(tail.size + 1);
-  MENSHEN_CHECK(connection_->insert.bind(1, n)
-                    .bind(2, std::string_view(record.source))
-                    .bind(3, static_cast<std::int64_t>(record.epoch))
-                    .bind(4, static_cast<std::int64_t>(record.sequence))
-                    .bind(5, record.time)
-                    .bind(6, static_cast<std::int64_t>(record.kind))
-                    .bind(7, static_cast<std::int64_t>(record.severity))
-                    .bind(8, bytes)
-                    .bind(9, Bytes(head))
-                    .run());
-  if (connection_->database.changes() == 1) {
-    ++tail.size;
-    tail.head = head;
-    return Appended::stored;
-  }
-  Statement& find = connection_->find;
-  find.bind(1, std::string_view(record.source))
-      .bind(2, static_cast<std::int64_t>(record.epoch))
-      .bind(3, static_cast<std::int64_t>(record.sequence));
-  if (!MENSHEN_TRY(find.step())) {
-    return fail(ErrorCode::corrupt,
-                {"审计库索引与记录不一致", "the audit store's index contradicts its records"});
-  }
-  const bool same = std::ranges::equal(without_stamp(find.blob(0)), without_stamp(bytes));
-  find.reset();
-  return same ? Appended::duplicate : Appended::conflict;
-}
-
-// One record for all conflicts of a batch: a hostile source must not multiply records.
-Result<void> Store::Impl::record_conflicts(const std::vector<Encoded>& batch,
-                                           const std::vector<Appended>& answers, Tail& tail) {
-  const auto first = std::ranges::find(answers, Appended::conflict);
-  if (first == answers.end()) return {};
-  const Record& offending = batch[static_cast<std::size_t>(first - answers.begin())].record;
-  Record record;
-  record.severity = Severity::high;
-  record.outcome = Outcome::rejected;
-  record.action = "record.conflict";
-  record.subject = offending.source;
-  record.object = fmt::format("{}/{}/{}", offending.source, offending.epoch, offending.sequence);
-  record.message = "同一编号已有不同的记录，新记录被拒绝 / another record has this name, refused";
-  record.detail =
-      fmt::format(R"({{"conflicts":{}}})", std::ranges::count(answers, Appended::conflict));
-  record = MENSHEN_TRY(own(std::move(record)));
-  const std::string bytes = MENSHEN_TRY(encode(record));
-  static_cast<void>(MENSHEN_TRY(insert(record, as_bytes(bytes), tail)));
-  return {};
-}
-
-Result<std::vector<Appended>> Store::Impl::insert_all(const std::vector<Encoded>& batch,
-                                                      Tail& tail) {
-  MENSHEN_CHECK(connection_->database.execute("BEGIN IMMEDIATE"));
-  std::vector<Appended> answers;
-  answers.reserve(batch.size());
-  for (const Encoded& item : batch) {
-    answers.push_back(MENSHEN_TRY(insert(item.record, as_bytes(item.bytes), tail)));
-  }
-  MENSHEN_CHECK(record_conflicts(batch, answers, tail));
-  MENSHEN_CHECK(connection_->database.execute("COMMIT"));
-  return answers;
-}
-
-Result<std::vector<Appended>> Store::Impl::append(std::span<const Record> records) {
-  if (records.size() > append_records_max) {
-    return fail(ErrorCode::limit,
-                {fmt::format("一批最多 {} 条记录", append_records_max),
-                 fmt::format("a batch has at most {} records", append_records_max)});
-  }
-  std::vector<Encoded> batch;
-  batch.reserve(records.size());
-  const Stamp stamp{clock_.wall(), ::getuid(), static_cast<std::uint32_t>(::getpid())};
-  for (const Record& record : records) {
-    Encoded& item = batch.emplace_back(Encoded{record, {}});
-    if (!item.record.stamp) item.record.stamp = stamp;
-    MENSHEN_CHECK(encode(item.record, item.bytes));
-  }
-  if (batch.empty()) return std::vector<Appended>{};
-  MENSHEN_CHECK(connect());
-  Tail tail = tail_;
-  auto answers = insert_all(batch, tail);
-  if (!answers) return broken(std::move(answers));
-  const bool conflict = std::ranges::find(*answers, Appended::conflict) != answers->end();
-  if (conflict) ++own_sequence_;
-  if (tail.size > tail_.size && waiting_since_ == 0) waiting_since_ = clock_.monotonic();
-  tail_ = std::move(tail);
-  acknowledged_ = tail_.size;
-  return answers;
-}
-
 Result<void> Store::Impl::append_own(Record record) {
+  MENSHEN_CHECK(connect());
   const Record filled = MENSHEN_TRY(own(std::move(record)));
   const auto answers = MENSHEN_TRY(append(std::span(&filled, 1)));
   ++own_sequence_;
@@ -409,10 +224,10 @@ Result<void> Store::Impl::sign_and_store() {
   next.origin = options_.origin;
   next.profile = options_.profile;
   next.number = tail_.last_note ? tail_.last_note->checkpoint.number + 1 : 1;
-  next.size = tail_.size;
-  next.head = tail_.head;
+  next.size = tail_.size();
+  next.root = tail_.frontier.root(hasher_);
   next.time = whole_microseconds(clock_.wall());
-  if (tail_.last_note) next.previous = chain_.of_note(tail_.last_note->text);
+  if (tail_.last_note) next.previous = hasher_.plain(as_bytes(tail_.last_note->text));
   next.key = key_.public_key().fingerprint();
   SignedNote note = MENSHEN_TRY(sign_note(next, key_));
   MENSHEN_CHECK(connection_->insert_note.bind(1, static_cast<std::int64_t>(next.number))
@@ -420,12 +235,21 @@ Result<void> Store::Impl::sign_and_store() {
                     .bind(3, std::string_view(note.text))
                     .run());
   tail_.last_note = std::move(note);
+  // The database first: a note that only the log holds would look like a database cut back.
+  return connection_->log.append(tail_.last_note->text);
+}
+
+// A checkpoint that covers everything, if the last one does not.
+Result<void> Store::Impl::note_at_end() {
+  if (tail_.last_note && tail_.last_note->checkpoint.size == tail_.size()) return {};
+  MENSHEN_CHECK(sign_and_store());
+  waiting_since_ = 0;
   return {};
 }
 
 Result<SignedNote> Store::Impl::checkpoint() {
   MENSHEN_CHECK(connect());
-  if (tail_.last_note && tail_.last_note->checkpoint.size == tail_.size) return *tail_.last_note;
+  if (tail_.last_note && tail_.last_note->checkpoint.size == tail_.size()) return *tail_.last_note;
   if (tail_.last_note && clock_.wall() < tail_.last_note->checkpoint.time) {
     Record back;
     back.severity = Severity::medium;
@@ -434,15 +258,89 @@ Result<SignedNote> Store::Impl::checkpoint() {
     back.message = "系统时钟早于上一检查点 / the clock is behind the last checkpoint";
     MENSHEN_CHECK(append_own(std::move(back)));
   }
-  if (auto stored = sign_and_store(); !stored) {
-    return broken(Result<SignedNote>(tl::make_unexpected(stored.error())));
+  if (auto noted = note_at_end(); !noted) {
+    return broken(Result<SignedNote>(tl::make_unexpected(noted.error())));
   }
-  // The database first: a note that only the log holds would look like a database cut back.
-  if (auto logged = connection_->log.append(tail_.last_note->text); !logged) {
-    return broken(Result<SignedNote>(tl::make_unexpected(logged.error())));
-  }
-  waiting_since_ = 0;
   return *tail_.last_note;
+}
+
+// The live segment ends here, with a checkpoint that covers it; the next one begins.
+Result<void> Store::Impl::roll() {
+  MENSHEN_CHECK(note_at_end());
+  const std::uint64_t number = connection_->segment.head().number;
+  SegmentHead head;
+  head.origin = options_.origin;
+  head.profile = options_.profile;
+  head.number = number + 1;
+  head.first = tail_.size() + 1;
+  head.before = tail_.frontier;
+  head.previous_note = tail_.last_note->text;
+  MENSHEN_CHECK(make_next_segment(paths_, connection_->segment, head, options_.file_mode,
+                                  options_.sqlite_vfs));
+  connection_.reset();
+  return open_segment();
+}
+
+std::vector<const PublicKey*> Store::Impl::keys() const {
+  std::vector<const PublicKey*> all{&key_.public_key()};
+  for (const PublicKey& key : retired_) all.push_back(&key);
+  return all;
+}
+
+// One finished segment at a time: its digest is made in the background, the seal is signed here.
+Result<void> Store::Impl::seal_finished() {
+  if (sealing_.valid()) {
+    if (sealing_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return {};
+    auto examined = sealing_.get();
+    if (!examined) return tl::make_unexpected(examined.error());
+    examined->key = key_.public_key().fingerprint();
+    const std::string text = MENSHEN_TRY(sign_seal(*examined, key_));
+    MENSHEN_CHECK(write_file_atomic(paths_.seal(examined->segment), text, 0440));
+  }
+  const std::uint64_t live = connection_->segment.head().number;
+  for (const std::uint64_t number : paths_.segments()) {
+    if (number >= live || file_bytes(paths_.seal(number)) != 0) continue;
+    const auto path = paths_.segment(number);
+    if (!MENSHEN_TRY(fold_segment(path, options_.sqlite_vfs))) continue;
+    // Nobody writes it again; the permission says so to everybody but root.
+    std::filesystem::permissions(path, std::filesystem::perms(options_.file_mode & 0444U));
+    sealing_ = std::async(std::launch::async,
+                          [path, vfs = options_.sqlite_vfs] { return examine_segment(path, vfs); });
+    return {};
+  }
+  return {};
+}
+
+// At most one segment a call: a clock that jumped ahead takes one, and its record, at a time.
+Result<void> Store::Impl::prune() {
+  if (options_.retention_days == 0) return {};
+  const auto numbers = paths_.segments();
+  const std::uint64_t live = connection_->segment.head().number;
+  if (numbers.empty() || numbers.front() >= live) return {};
+  const auto seal = read_seal(paths_, numbers.front(), keys());
+  if (!seal || clock_.wall() - seal->time <= options_.retention_days * day_ns) return {};
+  Record record;
+  record.severity = Severity::low;
+  record.action = "segment.prune";
+  record.object = paths_.segment(seal->segment).filename();
+  record.message = fmt::format("保存期 {} 天已满，清理旧分段 / kept for {} days, pruned",
+                               options_.retention_days, options_.retention_days);
+  record.detail = fmt::format(R"({{"segment":{},"first":{},"last":{},"until":"{}","digest":"{}"}})",
+                              seal->segment, seal->first, seal->last, format_utc(seal->time),
+                              to_hex(seal->digest));
+  MENSHEN_CHECK(append_own(std::move(record)));
+  static_cast<void>(MENSHEN_TRY(checkpoint()));
+  if (indexer_) indexer_->forget(seal->segment);
+  connection_->names.forget_older();
+  remove_segment(paths_, seal->segment);
+  return sync_folder(paths_.directory);
+}
+
+Result<void> Store::Impl::tend() {
+  MENSHEN_CHECK(connect());
+  if (checkpoint_due()) static_cast<void>(MENSHEN_TRY(checkpoint()));
+  MENSHEN_CHECK(seal_finished());
+  return prune();
 }
 
 Result<std::string> Store::Impl::attest(const Attestation& attestation) {
@@ -457,17 +355,48 @@ Result<std::string> Store::Impl::attest(const Attestation& attestation) {
                                          {"digest", to_hex(attestation.digest)},
                                          {"bytes", attestation.bytes}}
                       .dump();
-  Evidence evidence;
-  evidence.previous_head = tail_.head;
-  evidence.number = tail_.size + 1;
   MENSHEN_CHECK(append_own(std::move(record)));
-  evidence.checkpoint = MENSHEN_TRY(checkpoint());
-  Statement select =
-      MENSHEN_TRY(connection_->database.prepare("SELECT bytes FROM record WHERE n = ?1"));
-  static_cast<void>(MENSHEN_TRY(select.bind(1, static_cast<std::int64_t>(evidence.number)).step()));
-  evidence.record = as_text(select.blob(0));
-  evidence.public_key = key_.public_key().pem();
-  return evidence.to_json();
+  const std::uint64_t number = tail_.size();
+  const SignedNote note = MENSHEN_TRY(checkpoint());
+  Tree tree = MENSHEN_TRY(Tree::open(paths_, options_.profile));
+  const Proof proof = MENSHEN_TRY(prove_record(tree, number, note, key_.public_key()));
+  return proof.to_json();
+}
+
+Result<void> Store::Impl::rotate_key(std::string_view subject) {
+  MENSHEN_CHECK(connect());
+  SigningKey next = MENSHEN_TRY(SigningKey::generate(options_.profile));
+  const PublicKey& pub = next.public_key();
+  const auto fresh = paths_.directory / "signing.key.new";
+  std::error_code none;
+  std::filesystem::remove(fresh, none);  // of a rotation that a crash interrupted
+  MENSHEN_CHECK(next.save(fresh));
+  MENSHEN_CHECK(retire_key(paths_, key_.public_key(), options_.file_mode));
+  Record record;
+  record.kind = Kind::admin;
+  record.severity = Severity::medium;
+  record.subject = subject;
+  record.action = action_rotate;
+  record.object = format_fingerprint(pub.profile(), pub.fingerprint());
+  record.message = "签名密钥轮换，由旧密钥签署 / signing key rotated, signed by the old one";
+  record.detail = nlohmann::ordered_json{{"public_key", pub.pem()}}.dump();
+  MENSHEN_CHECK(append_own(std::move(record)));
+  static_cast<void>(MENSHEN_TRY(checkpoint()));  // the old key's last
+  std::filesystem::rename(fresh, paths_.signing_key, none);
+  if (none) {
+    return fail_errno({"无法启用新密钥", "cannot put the new key in place"}, none.value());
+  }
+  MENSHEN_CHECK(sync_folder(paths_.directory));
+  key_ = std::move(next);
+  retired_ = retired_keys(paths_);
+  MENSHEN_CHECK(publish_key(key_.public_key(), paths_, options_.file_mode));
+  Record used;
+  used.action = "key.use";
+  used.object = format_fingerprint(key_.public_key().profile(), key_.public_key().fingerprint());
+  used.message = "新签名密钥启用 / the new signing key signs from here on";
+  MENSHEN_CHECK(append_own(std::move(used)));
+  static_cast<void>(MENSHEN_TRY(checkpoint()));
+  return {};
 }
 
 bool Store::Impl::checkpoint_due() const {
@@ -476,18 +405,34 @@ bool Store::Impl::checkpoint_due() const {
   return waiting_since_ != 0 && clock_.monotonic() - waiting_since_ >= interval;
 }
 
+std::uint64_t Store::Impl::disk_free() const {
+  if (options_.disk_free) return options_.disk_free();
+  struct statvfs disk {};
+  if (::statvfs(options_.directory.c_str(), &disk) != 0) return ~std::uint64_t{0};
+  return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
 StoreStatus Store::Impl::status() const {
   StoreStatus status;
-  status.records = tail_.size;
+  status.records = tail_.size();
   if (tail_.last_note) {
     status.last_checkpoint = tail_.last_note->checkpoint;
     status.checkpoints = tail_.last_note->checkpoint.number;
   }
-  status.bytes = file_bytes(paths_.database) + file_bytes(paths_.database.string() + "-wal");
-  struct statvfs disk {};
-  if (::statvfs(options_.directory.c_str(), &disk) == 0) {
-    status.disk_free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+  const auto numbers = paths_.segments();
+  status.segments = numbers.size();
+  WallTime begun = segment_day_ * day_ns;
+  if (numbers.size() > 1) {
+    if (const auto oldest = read_seal(paths_, numbers.front(), keys())) {
+      status.first_record = oldest->first;
+      begun = std::min(begun, oldest->time);
+    }
   }
+  status.bytes = folder_bytes(options_.directory);
+  status.disk_free = disk_free();
+  status.disk_full_at = forecast_full(
+      {status.bytes, status.disk_free, clock_.wall() - begun, options_.retention_days * day_ns},
+      clock_.wall());
   status.profile = options_.profile;
   status.origin = options_.origin;
   status.fingerprint =
@@ -497,16 +442,24 @@ StoreStatus Store::Impl::status() const {
 }
 
 Result<void> Store::Impl::close() {
+  indexer_.reset();
   Record stop;
   stop.action = "store.stop";
   stop.object = options_.origin;
   stop.message = "审计库已关闭 / audit store closed";
   MENSHEN_CHECK(append_own(std::move(stop)));
   static_cast<void>(MENSHEN_TRY(checkpoint()));
-  auto folded = connection_->database.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  const std::uint64_t number = connection_->segment.head().number;
   connection_.reset();
+  const auto path = paths_.segment(number);
+  if (MENSHEN_TRY(fold_segment(path, options_.sqlite_vfs))) {
+    Seal seal = MENSHEN_TRY(examine_segment(path, options_.sqlite_vfs));
+    seal.key = key_.public_key().fingerprint();
+    const std::string text = MENSHEN_TRY(sign_seal(seal, key_));
+    MENSHEN_CHECK(write_file_atomic(paths_.seal(number), text, options_.file_mode));
+  }
   lock_.reset();
-  return folded;
+  return {};
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -520,13 +473,19 @@ Result<Store> Store::open(StoreOptions options) {
 Result<std::vector<Appended>> Store::append(std::span<const Record> records) {
   return impl_->append(records);
 }
+Result<std::vector<Appended>> Store::append(std::span<const Incoming> records) {
+  return impl_->append(records);
+}
 Result<void> Store::append_own(Record record) { return impl_->append_own(std::move(record)); }
 Result<SignedNote> Store::checkpoint() { return impl_->checkpoint(); }
 bool Store::checkpoint_due() const { return impl_->checkpoint_due(); }
+Result<void> Store::tend() { return impl_->tend(); }
 Result<std::string> Store::attest(const Attestation& attestation) {
   return impl_->attest(attestation);
 }
+Result<void> Store::rotate_key(std::string_view subject) { return impl_->rotate_key(subject); }
 StoreStatus Store::status() const { return impl_->status(); }
+std::uint64_t Store::disk_free() const { return impl_->disk_free(); }
 const PublicKey& Store::public_key() const { return impl_->public_key(); }
 const StoreOptions& Store::options() const { return impl_->options(); }
 Result<void> Store::close() { return impl_->close(); }

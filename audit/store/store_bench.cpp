@@ -3,7 +3,7 @@
 #define CATCH_CONFIG_ENABLE_BENCHMARKING
 #include <catch2/catch.hpp>
 
-#include "audit/store/schema.hpp"
+#include "audit/store/sqlite.hpp"
 #include "audit/store/store.hpp"
 #include "audit/testing/samples.hpp"
 #include "audit/verify/verify.hpp"

@@ -3,34 +3,36 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "audit/store/checkpoint_log.hpp"
-#include "audit/store/note.hpp"
-#include "audit/store/schema.hpp"
-#include "audit/store/sqlite.hpp"
+#include "audit/store/segment.hpp"
 
 namespace menshen::audit {
 
 struct Tail {
-  std::uint64_t size = 0;  // records
-  Digest head{};           // of the last record; of the origin in an empty store
+  Frontier frontier;  // of all records
+  // Those behind the last whole block; the first `stored` are in the database.
+  std::vector<PendingRecord> pending;
+  std::size_t stored = 0;
   std::optional<SignedNote> last_note;
-  std::uint64_t notes_restored = 0;  // into checkpoints.log
+  std::uint64_t notes_restored = 0;  // into the segment's notes file
+
+  [[nodiscard]] std::uint64_t size() const { return frontier.size(); }
 };
 
-// Reads the last checkpoint and every record after it. The database must hold what the log's last
-// note says, both must be signed by `key`, and the records must chain. Writes the notes that the
-// log lacks (a crash between the two). ErrorCode::corrupt says what is wrong and where; nothing was
-// written then.
-[[nodiscard]] Result<Tail> check_tail(const Database& database, CheckpointLog& log,
-                                      const PublicKey& key, std::string_view origin);
+// The last checkpoint must be signed by `key` (or, right after the key was rotated, by `retired`),
+// the records must make its root, and so must those before the segment the note of the one before;
+// the blocks after the checkpoint must be what the tree says. The database must hold what the
+// log's last note says; notes that the log lacks are written to it (a crash between the two).
+// ErrorCode::corrupt says what is wrong and where; nothing was written then.
+[[nodiscard]] Result<Tail> check_tail(Segment& segment, CheckpointLog& log, const PublicKey& key,
+                                      const std::vector<PublicKey>& retired);
 
-// The columns beside a record's bytes say the same as the bytes. `row` is at
-// n, source, epoch, sequence, time, kind, severity, bytes, head.
-inline constexpr std::string_view record_columns =
-    "n, source, epoch, sequence, time, kind, severity, bytes, head";
-struct Record;
-[[nodiscard]] bool columns_agree(const Statement& row, const Record& record);
+// Whether record n, which the last note ends with, hands over to `key`.
+[[nodiscard]] bool hands_over(Bytes record, const PublicKey& key);
+inline constexpr std::string_view action_rotate = "key.rotate";
 
 }  // namespace menshen::audit

@@ -64,6 +64,7 @@ std::string to_json(const VerifyReport& report, Lang lang) {
   nlohmann::ordered_json out;
   out["intact"] = report.intact;
   out["records"] = report.records;
+  out["first_record"] = report.first_record;
   out["records_signed"] = report.records_signed;
   out["checkpoints"] = report.checkpoints;
   out["fingerprint"] = report.fingerprint;
@@ -76,7 +77,7 @@ std::string to_json(const VerifyReport& report, Lang lang) {
     out["last_checkpoint"] = {{"number", c.number},
                               {"size", c.size},
                               {"time", format_utc(c.time)},
-                              {"head", to_hex(c.head)}};
+                              {"root", to_hex(c.root)}};
   }
   out["first_break"] = nullptr;
   if (report.first_break) {

@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
 
-#include "audit/record/record.hpp"
 #include "audit/store/checkpoint_log.hpp"
-#include "audit/store/schema.hpp"
-#include "audit/store/store.hpp"
-#include "audit/store/tail.hpp"
+#include "audit/store/upkeep.hpp"
+#include "audit/verify/block_check.hpp"
 #include "base/file.hpp"
 
 namespace menshen::audit {
@@ -18,57 +20,145 @@ namespace {
 
 constexpr std::size_t public_key_bytes_max = 16U << 10U;
 constexpr std::size_t sequences_max = 65'536;  // (source, epoch) pairs watched for gaps
+constexpr std::size_t blocks_ahead_max = 512;  // checked and not yet looked at
 
 // A break travels as the error of the steps, so that each step reads straight on.
 using Step = tl::expected<void, Break>;
 
 tl::unexpected<Break> broken(Break found) { return tl::make_unexpected(std::move(found)); }
 
+#define MENSHEN_STEP(...)                                                           \
+  do {                                                                              \
+    auto&& menshen_step = (__VA_ARGS__);                                            \
+    if (!menshen_step) return tl::make_unexpected(std::move(menshen_step).error()); \
+  } while (false)
+// The value of a Result, or a finding that the file is damaged.
+#define MENSHEN_READ(...)                                    \
+  __extension__({                                            \
+    auto&& menshen_read = (__VA_ARGS__);                     \
+    if (!menshen_read) return damaged(menshen_read.error()); \
+    std::move(menshen_read).value();                         \
+  })
+
+// Blocks of one segment, checked by several threads and handed out in order.
+class BlockQueue {
+ public:
+  BlockQueue(std::uint64_t first, std::uint64_t end) : next_(first), end_(end), wanted_(first) {}
+  ~BlockQueue() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  BlockQueue(const BlockQueue&) = delete;
+  BlockQueue& operator=(const BlockQueue&) = delete;
+
+  void start(BlockChecker checker) {
+    threads_.emplace_back([this, own = std::make_shared<BlockChecker>(std::move(checker))] {
+      while (const auto first = take()) put(*first, own->check(*first));
+    });
+  }
+
+  // The next block's result, in order.
+  BlockResult wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return results_.contains(wanted_); });
+    BlockResult result = std::move(results_.extract(wanted_).mapped());
+    wanted_ += block_records;
+    lock.unlock();
+    changed_.notify_all();
+    return result;
+  }
+
+ private:
+  std::optional<std::uint64_t> take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] {
+      return stop_ || next_ > end_ || next_ < wanted_ + blocks_ahead_max * block_records;
+    });
+    if (stop_ || next_ > end_) return std::nullopt;
+    const std::uint64_t first = next_;
+    next_ += block_records;
+    return first;
+  }
+  void put(std::uint64_t first, BlockResult result) {
+    {
+      const std::lock_guard lock(mutex_);
+      results_.emplace(first, std::move(result));
+    }
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t next_;
+  const std::uint64_t end_;
+  std::uint64_t wanted_;
+  std::map<std::uint64_t, BlockResult> results_;
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
 class Verifier {
  public:
   Verifier(const std::filesystem::path& directory, const VerifyOptions& options,
-           const PublicKey& key, CheckpointLogReader log, Chain chain)
+           const PublicKey& key, TreeHasher hasher)
       : options_(options),
         paths_(StorePaths::in(directory)),
         key_(key),
-        log_(std::move(log)),
-        chain_(std::move(chain)) {}
+        retired_(retired_keys(paths_)),
+        hasher_(std::move(hasher)) {}
 
-  Result<void> open();
+  Result<void> prepare();
   Step run();
   [[nodiscard]] VerifyReport& report() { return report_; }
 
  private:
+  struct Notes {
+    std::vector<SignedNote> all;  // of the segment, in order
+    std::size_t next = 0;
+    std::vector<std::uint64_t> sizes;  // at which a root is wanted
+  };
+
   Step damaged(const Error& error);
-  Step check_meta();
+  Step check_segment(std::uint64_t number, bool newest);
+  Step check_head(Segment& segment, std::uint64_t number);
+  Step check_first_head(const SegmentHead& head);
+  Step read_notes(Segment& segment, std::uint64_t number);
+  Step check_log(std::uint64_t number);
+  Step check_blocks(Segment& segment, std::uint64_t number, std::uint64_t blocks_end);
+  Step check_numbers(const Segment& segment);
+  Step check_pending(Segment& segment);
+  Step grow(Segment& segment, const Digest& root);
+  Step check_notes_at(std::uint64_t size, const std::vector<Digest>& behind_blocks);
+  Step check_note(const SignedNote& note, const Digest& root);
+  Step check_signer(const SignedNote& note);
+  Step check_seal(std::uint64_t number, bool newest);
+  Step check_pages(const Database& database);
+  Step check_end();
   Step check_expected_note();
-  Step check_note(const SignedNote& note);
-  Step check_checkpoints();
-  Step check_log_end();
-  Step read_until(std::optional<std::uint64_t> size);
-  Step check_row();
-  Step misplaced(std::uint64_t n);
-  Step wrong_head(std::uint64_t n, const Record* record);
-  Step check_pages();
-  [[nodiscard]] BreakKind classify(std::uint64_t n, std::uint64_t& last);
-  void watch(std::uint64_t n, const Record& record);
+  Step check_pin();
+  void watch(const RecordsSeen& seen);
   void warn(Text text);
-  [[nodiscard]] Break at_record(BreakKind kind, std::uint64_t first, std::uint64_t last,
-                                Text text) const;
-  [[nodiscard]] Break at_note(BreakKind kind, const Checkpoint& note, Text text) const;
+  [[nodiscard]] const PublicKey* key_of(const Digest& fingerprint) const;
 
   const VerifyOptions& options_;
   StorePaths paths_;
   const PublicKey& key_;
-  CheckpointLogReader log_;
-  Chain chain_;
-  std::optional<Database> database_;
-  Statement rows_;
+  std::vector<PublicKey> retired_;
+  TreeHasher hasher_;
   std::optional<SignedNote> expected_;
   bool expected_met_ = false;
   std::string origin_;
-  Digest head_{};
+  bool begun_ = false;
+  Frontier frontier_;  // of the whole blocks so far, then of the records behind them, too
+  Notes notes_;
   std::optional<SignedNote> previous_;
+  std::map<std::uint64_t, std::string> rotations_;  // record -> fingerprint it hands over to
+  std::uint64_t pruned_to_ = 0;                     // by the store's own word
+  std::map<Digest, bool> signers_;
   WallTime last_time_ = 0;  // of the last good record
   WallTime last_received_ = 0;
   std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> sequences_;
@@ -81,389 +171,529 @@ void Verifier::warn(Text text) {
   }
 }
 
-Break Verifier::at_record(BreakKind kind, std::uint64_t first, std::uint64_t last,
-                          Text text) const {
-  return {kind, first, last, 0, last_time_, std::move(text)};
-}
-Break Verifier::at_note(BreakKind kind, const Checkpoint& note, Text text) const {
+Break break_of_note(BreakKind kind, const Checkpoint& note, Text text) {
   return {kind, 0, 0, note.number, note.time, std::move(text)};
 }
 
-Result<void> Verifier::open() {
+const PublicKey* Verifier::key_of(const Digest& fingerprint) const {
+  if (key_.fingerprint() == fingerprint) return &key_;
+  const auto old = std::ranges::find(retired_, fingerprint, &PublicKey::fingerprint);
+  return old == retired_.end() ? nullptr : &*old;
+}
+
+Result<void> Verifier::prepare() {
   if (!options_.expect_at_least.empty()) {
     expected_ = MENSHEN_TRY(parse_note(options_.expect_at_least));
-    if (!verify_note(*expected_, key_)) {
+    const PublicKey* key = key_of(expected_->checkpoint.key);
+    if (key == nullptr || !verify_note(*expected_, *key)) {
       return fail(ErrorCode::invalid, {"给定的检查点不是由该密钥签署的",
                                        "the given checkpoint is not signed by this key"});
     }
   }
-  auto database = Database::open(paths_.database, Database::Mode::read);
-  if (!database) {
-    // A missing database is a finding where there is a log that speaks of records.
-    const auto note = log_.next();
-    if (database.error().code == ErrorCode::denied || (note && !*note)) {
-      return tl::make_unexpected(database.error());
-    }
-    return {};
-  }
-  database_ = *std::move(database);
   return {};
 }
 
 Step Verifier::damaged(const Error& error) {
   const std::uint64_t next = report_.records + 1;
-  return broken(at_record(
-      BreakKind::damaged, next, next,
+  return broken(break_at(
+      BreakKind::damaged, next, next, last_time_,
       {fmt::format("数据库文件损坏，最后可读记录为第 {} 条：{}", report_.records, error.text.zh),
        fmt::format("the database file is damaged; the last readable record is number {}: {}",
                    report_.records, error.text.en)}));
 }
 
-// The value of a Result, or a finding that the file is damaged.
-#define MENSHEN_READ(...)                                    \
-  __extension__({                                            \
-    auto&& menshen_read = (__VA_ARGS__);                     \
-    if (!menshen_read) return damaged(menshen_read.error()); \
-    std::move(menshen_read).value();                         \
-  })
-#define MENSHEN_STEP(...)                                                           \
-  do {                                                                              \
-    auto&& menshen_step = (__VA_ARGS__);                                            \
-    if (!menshen_step) return tl::make_unexpected(std::move(menshen_step).error()); \
-  } while (false)
-
-Step Verifier::check_meta() {
-  if (const auto begun = database_->execute("BEGIN"); !begun) return damaged(begun.error());
-  if (const auto schema = check_schema(*database_); !schema) return damaged(schema.error());
-  Statement select =
-      MENSHEN_READ(database_->prepare("SELECT value FROM meta WHERE key = 'origin'"));
-  static_cast<void>(MENSHEN_READ(select.step()));
-  origin_ = select.text(0);
-  select = MENSHEN_READ(database_->prepare("SELECT value FROM meta WHERE key = 'profile'"));
-  static_cast<void>(MENSHEN_READ(select.step()));
-  if (select.text(0) != name(key_.profile())) {
+// The first segment there is: the store's first, or what stands behind the pruned ones.
+Step Verifier::check_first_head(const SegmentHead& head) {
+  begun_ = true;
+  origin_ = head.origin;
+  if (head.profile != key_.profile()) {
     return broken(
-        {BreakKind::key_changed,
-         0,
-         0,
-         0,
-         0,
-         {fmt::format("审计库的密码套件与密钥不符（{}）", name(key_.profile())),
-          fmt::format("the store's profile is not the key's ({})", name(key_.profile()))}});
+        break_at(BreakKind::key_changed, 0, 0, 0,
+                 {fmt::format("审计库的密码套件与密钥不符（{}）", name(key_.profile())),
+                  fmt::format("the store's profile is not the key's ({})", name(key_.profile()))}));
   }
-  head_ = chain_.first(origin_);
-  rows_ = MENSHEN_READ(
-      database_->prepare(fmt::format("SELECT {} FROM record ORDER BY n", record_columns)));
+  report_.first_record = head.first;
+  report_.records = head.first - 1;
+  report_.records_signed = head.first - 1;
+  frontier_ = head.before;
+  if (head.first == 1) return {};
+  const auto note = parse_note(head.previous_note);
+  const PublicKey* key = note ? key_of(note->checkpoint.key) : nullptr;
+  if (key == nullptr || !verify_note(*note, *key) || note->checkpoint.origin != origin_ ||
+      note->checkpoint.size != head.first - 1 || note->checkpoint.root != frontier_.root(hasher_)) {
+    return broken(break_at(
+        BreakKind::deleted, 1, head.first - 1, 0,
+        {fmt::format("第 1 至 {} 条记录缺失，没有签署的检查点为其作证", head.first - 1),
+         fmt::format("records 1 to {} are missing, and no signed checkpoint vouches for them",
+                     head.first - 1)}));
+  }
+  signers_[note->checkpoint.key] = true;
+  previous_ = *note;
+  report_.checkpoints = note->checkpoint.number;
   return {};
 }
 
-void Verifier::watch(std::uint64_t n, const Record& record) {
-  if (record.stamp && record.stamp->received < last_received_) {
-    warn(
-        {fmt::format("第 {} 条记录的接收时间 {} 早于前一条", n, format_utc(record.stamp->received)),
-         fmt::format("record {} was received at {}, before the one ahead of it", n,
-                     format_utc(record.stamp->received))});
+Step Verifier::check_head(Segment& segment, std::uint64_t number) {
+  const SegmentHead& head = segment.head();
+  if (!begun_) MENSHEN_STEP(check_first_head(head));
+  const std::uint64_t expected = report_.records + 1;
+  if (head.first > expected) {
+    return broken(
+        break_at(BreakKind::deleted, expected, head.first - 1, last_time_,
+                 {fmt::format("第 {} 至 {} 条记录缺失：分段之间有缺口", expected, head.first - 1),
+                  fmt::format("records {} to {} are missing between two segments", expected,
+                              head.first - 1)}));
   }
-  if (record.stamp) last_received_ = record.stamp->received;
-  last_time_ = record.time;
-  const auto key = std::pair(record.source, record.epoch);
-  auto at = sequences_.find(key);
-  if (at == sequences_.end()) {
-    if (sequences_.size() >= sequences_max) return;
-    at = sequences_.emplace(key, 0).first;
-  }
-  if (record.sequence > at->second) {
-    report_.sequence_gaps += record.sequence - at->second - 1;
-    at->second = record.sequence;
-  }
-}
-
-// The row that rows_ stands at must follow head_.
-Step Verifier::check_row() {
-  const std::uint64_t n = report_.records + 1;
-  if (rows_.integer(0) != static_cast<std::int64_t>(n)) return misplaced(n);
-  const Bytes bytes = rows_.blob(7);
-  const auto record = decode(bytes);
-  const Digest head = chain_.next(head_, bytes);
-  if (!std::ranges::equal(head, rows_.blob(8))) return wrong_head(n, record ? &*record : nullptr);
-  if (!record || !columns_agree(rows_, *record)) {
-    return broken(at_record(BreakKind::edited, n, n,
-                            {fmt::format("第 {} 条记录的检索字段被改动", n),
-                             fmt::format("the columns of record {} were changed", n)}));
-  }
-  watch(n, *record);
-  head_ = head;
-  report_.records = n;
-  return {};
-}
-
-Step Verifier::misplaced(std::uint64_t n) {
-  const std::int64_t found = rows_.integer(0);
-  if (found < static_cast<std::int64_t>(n)) {
-    return broken(at_record(BreakKind::inserted, n, n,
-                            {fmt::format("编号 {} 的记录是插入的", found),
-                             fmt::format("a record numbered {} was put in", found)}));
-  }
-  const auto last = static_cast<std::uint64_t>(found) - 1;
-  return broken(at_record(
-      BreakKind::deleted, n, last,
-      {fmt::format("第 {} 至 {} 条记录被删除，位于 {} 之后", n, last, format_utc(last_time_)),
-       fmt::format("records {} to {} were deleted, after {}", n, last, format_utc(last_time_))}));
-}
-
-// What happened at record n, whose head does not follow: compares with the next signed head, and
-// looks for the record that ought to stand here. Reads again, but only once, after a break.
-BreakKind Verifier::classify(std::uint64_t n, std::uint64_t& last) {
-  last = n;
-  const Digest stored_head = [&] {
-    Digest head{};
-    if (rows_.blob(8).size() == head.size()) std::ranges::copy(rows_.blob(8), head.begin());
-    return head;
-  }();
-  std::optional<Checkpoint> next;
-  auto notes =
-      database_->prepare("SELECT note FROM checkpoint WHERE size >= ?1 ORDER BY number LIMIT 1");
-  if (notes && notes->bind(1, static_cast<std::int64_t>(n)).step().value_or(false)) {
-    if (const auto note = parse_note(notes->text(0)); note && verify_note(*note, key_)) {
-      next = note->checkpoint;
-    }
-  }
-  const std::uint64_t until = next ? next->size : n + append_records_max;
-  auto rows = database_->prepare("SELECT n, bytes, head FROM record WHERE n > ?1 ORDER BY n");
-  if (!rows) return BreakKind::edited;
-  rows->bind(1, static_cast<std::int64_t>(n));
-  std::uint64_t signed_at = next && stored_head == next->head ? n : 0;
-  std::uint64_t belongs_here = 0;
-  bool next_follows = true;  // the last record has none after it
-  while (rows->step().value_or(false)) {
-    const auto at = static_cast<std::uint64_t>(rows->integer(0));
-    if (at > until + append_records_max) break;
-    if (at == n + 1) {
-      next_follows = std::ranges::equal(chain_.next(stored_head, rows->blob(1)), rows->blob(2));
-    }
-    const Digest here = chain_.next(head_, rows->blob(1));
-    if (belongs_here == 0 && (std::ranges::equal(here, rows->blob(2)) || here == stored_head)) {
-      belongs_here = at;
-    }
-    if (next && std::ranges::equal(next->head, rows->blob(2))) signed_at = at;
-  }
-  if (next && signed_at != 0 && signed_at > next->size) {
-    last = n + (signed_at - next->size) - 1;
-    return BreakKind::inserted;
-  }
-  if (next && signed_at != 0 && signed_at < next->size) {
-    last = n + (next->size - signed_at) - 1;
-    return BreakKind::deleted;
-  }
-  if (belongs_here != 0) {
-    last = belongs_here;
-    return BreakKind::reordered;
-  }
-  if (next_follows || !next) return BreakKind::edited;
-  last = next->size;
-  return signed_at != 0 ? BreakKind::edited : BreakKind::rewritten;
-}
-
-Step Verifier::wrong_head(std::uint64_t n, const Record* record) {
-  std::uint64_t last = n;
-  const BreakKind kind = classify(n, last);
-  const WallTime time = record != nullptr ? record->time : last_time_;
-  const std::string place = last == n ? fmt::format("{}", n) : fmt::format("{}-{}", n, last);
-  Break found =
-      at_record(kind, n, last,
-                {fmt::format("第 {} 条记录（{}）：{}", place, format_utc(time), title(kind).zh),
-                 fmt::format("record {} ({}): {}", place, format_utc(time), title(kind).en)});
-  found.time = time;
-  return broken(std::move(found));
-}
-
-// Reads rows up to number `size`, or to the end.
-Step Verifier::read_until(std::optional<std::uint64_t> size) {
-  while (!size || report_.records < *size) {
-    if (!MENSHEN_READ(rows_.step())) return {};
-    MENSHEN_STEP(check_row());
+  const bool follows = head.number == number && head.first == expected && head.origin == origin_ &&
+                       head.profile == key_.profile() && head.before == frontier_ &&
+                       (head.first == 1 || (previous_ && head.previous_note == previous_->text));
+  if (!follows) {
+    return broken(break_at(BreakKind::rewritten, head.first, head.first, last_time_,
+                           {fmt::format("分段 {} 不接续其前一分段", number),
+                            fmt::format("segment {} does not follow the one before it", number)}));
   }
   return {};
 }
 
-Step Verifier::check_note(const SignedNote& note) {
+Step Verifier::read_notes(Segment& segment, std::uint64_t number) {
+  notes_ = {};
+  Statement rows = MENSHEN_READ(
+      segment.database().prepare("SELECT number, size, note FROM checkpoint ORDER BY number"));
+  while (MENSHEN_READ(rows.step())) {
+    auto note = parse_note(rows.text(2));
+    if (!note || static_cast<std::int64_t>(note->checkpoint.number) != rows.integer(0) ||
+        static_cast<std::int64_t>(note->checkpoint.size) != rows.integer(1)) {
+      const auto changed = static_cast<std::uint64_t>(rows.integer(0));
+      Break found = break_at(BreakKind::signature, 0, 0, 0,
+                             {fmt::format("检查点 {} 被改动", changed),
+                              fmt::format("checkpoint {} was changed", changed)});
+      found.checkpoint = changed;
+      return broken(std::move(found));
+    }
+    notes_.sizes.push_back(note->checkpoint.size);
+    notes_.all.push_back(*std::move(note));
+  }
+  if (expected_) notes_.sizes.push_back(expected_->checkpoint.size);
+  std::ranges::sort(notes_.sizes);
+  const auto [first, last] = std::ranges::unique(notes_.sizes);
+  notes_.sizes.erase(first, last);
+  return check_log(number);
+}
+
+// The notes file says what the database says, word for word; it may be behind.
+Step Verifier::check_log(std::uint64_t number) {
+  CheckpointLogReader log = MENSHEN_READ(CheckpointLogReader::open(paths_.notes(number)));
+  std::size_t i = 0;
+  while (const auto text = MENSHEN_READ(log.next())) {
+    if (i < notes_.all.size() && *text == notes_.all[i].text) {
+      ++i;
+      continue;
+    }
+    const auto note = parse_note(*text);
+    const PublicKey* key = note ? key_of(note->checkpoint.key) : nullptr;
+    if (i < notes_.all.size() && notes_.all[i].checkpoint.key != key_.fingerprint()) {
+      MENSHEN_STEP(check_signer(notes_.all[i]));
+    }
+    if (key == nullptr || !verify_note(*note, *key) || i < notes_.all.size()) {
+      const std::uint64_t at =
+          i < notes_.all.size() ? notes_.all[i].checkpoint.number : report_.checkpoints + i + 1;
+      Break found =
+          break_at(BreakKind::checkpoint_chain, 0, 0, note ? note->checkpoint.time : 0,
+                   {fmt::format("检查点 {} 与检查点文件中的不同", at),
+                    fmt::format("checkpoint {} differs from the one in the notes file", at)});
+      found.checkpoint = at;
+      return broken(std::move(found));
+    }
+    // Signed, and the database does not have it: it is judged when the end is known.
+    if (!expected_ || note->checkpoint.size > expected_->checkpoint.size) expected_ = *note;
+    expected_met_ = false;
+  }
+  if (i < notes_.all.size()) {
+    const std::uint64_t from = notes_.all[i].checkpoint.number;
+    warn({fmt::format("检查点文件从检查点 {} 起缺失", from),
+          fmt::format("the notes file lacks the checkpoints from {} on", from)});
+  }
+  if (!log.torn().empty()) {
+    warn({"检查点文件末尾有不完整的检查点", "the notes file ends with half a checkpoint"});
+  }
+  return {};
+}
+
+void Verifier::watch(const RecordsSeen& seen) {
+  for (const ReceivedBack& back : seen.back) {
+    warn({fmt::format("第 {} 条记录的接收时间 {} 早于前一条", back.n, format_utc(back.received)),
+          fmt::format("record {} was received at {}, before the one ahead of it", back.n,
+                      format_utc(back.received))});
+  }
+  if (seen.first_received != 0 && seen.first_received < last_received_) {
+    warn({fmt::format("第 {} 条记录的接收时间 {} 早于前一条", report_.records + 1,
+                      format_utc(seen.first_received)),
+          fmt::format("record {} was received at {}, before the one ahead of it",
+                      report_.records + 1, format_utc(seen.first_received))});
+  }
+  if (seen.last_received != 0) last_received_ = seen.last_received;
+  last_time_ = seen.last_time;
+  for (const OwnAct& act : seen.acts) {
+    if (act.action == "key.rotate") rotations_[act.n] = act.object;
+    if (act.action != "segment.prune") continue;
+    const auto detail = nlohmann::json::parse(act.detail, nullptr, false);
+    const auto last = detail.is_object() ? detail.find("last") : detail.end();
+    if (detail.is_object() && last != detail.end() && last->is_number_unsigned()) {
+      pruned_to_ = std::max(pruned_to_, last->get<std::uint64_t>());
+    }
+  }
+  for (const NameRun& run : seen.runs) {
+    const auto key = std::pair(run.source, run.epoch);
+    auto at = sequences_.find(key);
+    if (at == sequences_.end()) {
+      if (sequences_.size() >= sequences_max) continue;
+      // What was pruned may have had the numbers before.
+      at = sequences_.emplace(key, report_.first_record == 1 ? 0 : run.first - 1).first;
+    }
+    if (run.first > at->second) report_.sequence_gaps += run.first - at->second - 1;
+    at->second = std::max(at->second, run.last);
+  }
+}
+
+// The next whole block joins the tree; each subtree that becomes whole by it is what is stored.
+Step Verifier::grow(Segment& segment, const Digest& root) {
+  std::optional<Break> wrong;
+  std::optional<Error> failed;
+  frontier_.append(block_level, root, hasher_, [&](const TreeNode& node) {
+    if (wrong || failed) return;
+    const auto stored = segment.node(node.level, node.position);
+    if (!stored) {
+      failed = stored.error();
+      return;
+    }
+    if (*stored && **stored == node.hash) return;
+    const std::uint64_t first = (node.position << node.level) + 1;
+    const std::uint64_t last = (node.position + 1) << node.level;
+    wrong = break_at(BreakKind::rewritten, first, last, last_time_,
+                     {fmt::format("第 {} 至 {} 条记录与散列树不符：{}", first, last,
+                                  title(BreakKind::rewritten).zh),
+                      fmt::format("records {} to {} are not what the tree says: {}", first, last,
+                                  title(BreakKind::rewritten).en)});
+  });
+  if (failed) return damaged(*failed);
+  if (wrong) return broken(std::move(*wrong));
+  return {};
+}
+
+Step Verifier::check_signer(const SignedNote& note) {
   const Checkpoint& c = note.checkpoint;
-  const std::uint64_t number = report_.checkpoints + 1;
-  if (c.key != key_.fingerprint()) {
+  const PublicKey* key = key_of(c.key);
+  if (key != nullptr && previous_ && previous_->checkpoint.key != c.key) {
+    const auto handed = rotations_.find(previous_->checkpoint.size);
+    if (handed == rotations_.end() ||
+        handed->second != format_fingerprint(key->profile(), key->fingerprint())) {
+      key = nullptr;
+    }
+  }
+  if (key == nullptr) {
     return broken(
-        at_note(BreakKind::key_changed, c,
-                {fmt::format("检查点 {}（{}）由另一密钥签署", c.number, format_utc(c.time)),
-                 fmt::format("checkpoint {} ({}) is signed by another key", c.number,
-                             format_utc(c.time))}));
+        break_of_note(BreakKind::key_changed, c,
+                      {fmt::format("检查点 {}（{}）由另一密钥签署", c.number, format_utc(c.time)),
+                       fmt::format("checkpoint {} ({}) is signed by another key", c.number,
+                                   format_utc(c.time))}));
   }
-  if (!verify_note(note, key_) || c.origin != origin_) {
-    return broken(at_note(BreakKind::signature, c,
-                          {fmt::format("检查点 {}（{}）的签名无效", c.number, format_utc(c.time)),
-                           fmt::format("the signature of checkpoint {} ({}) is wrong", c.number,
-                                       format_utc(c.time))}));
+  if (!verify_note(note, *key) || c.origin != origin_) {
+    return broken(
+        break_of_note(BreakKind::signature, c,
+                      {fmt::format("检查点 {}（{}）的签名无效", c.number, format_utc(c.time)),
+                       fmt::format("the signature of checkpoint {} ({}) is wrong", c.number,
+                                   format_utc(c.time))}));
   }
-  const Digest previous = previous_ ? chain_.of_note(previous_->text) : Digest{};
+  signers_[c.key] = true;
+  return {};
+}
+
+Step Verifier::check_note(const SignedNote& note, const Digest& root) {
+  const Checkpoint& c = note.checkpoint;
+  MENSHEN_STEP(check_signer(note));
+  const std::uint64_t number = previous_ ? previous_->checkpoint.number + 1 : 1;
+  const Digest previous = previous_ ? hasher_.plain(as_bytes(previous_->text)) : Digest{};
   if (c.number != number || c.previous != previous ||
       (previous_ && c.size <= previous_->checkpoint.size)) {
-    return broken(at_note(
+    return broken(break_of_note(
         BreakKind::checkpoint_chain, c,
         {fmt::format("检查点 {} 不接续检查点 {}", c.number, number - 1),
          fmt::format("checkpoint {} does not follow checkpoint {}", c.number, number - 1)}));
+  }
+  if (root != c.root) {
+    const std::uint64_t first = report_.records_signed + 1;
+    Break found =
+        break_at(BreakKind::rewritten, first, c.size, last_time_,
+                 {fmt::format("第 {} 至 {} 条记录被重写：与检查点 {}（{}）的签名不符", first,
+                              c.size, c.number, format_utc(c.time)),
+                  fmt::format("records {} to {} were rewritten: checkpoint {} ({}) signed others",
+                              first, c.size, c.number, format_utc(c.time))});
+    found.checkpoint = c.number;
+    return broken(std::move(found));
   }
   if (previous_ && c.time < previous_->checkpoint.time) {
     warn({fmt::format("检查点 {} 的时间 {} 早于前一检查点", c.number, format_utc(c.time)),
           fmt::format("checkpoint {} is of {}, before the one ahead of it", c.number,
                       format_utc(c.time))});
   }
+  report_.records_signed = c.size;
+  report_.checkpoints = c.number;
+  report_.last_checkpoint = c;
+  previous_ = note;
   return {};
 }
 
-// The note whose number and size the row says, checked, with the records it covers.
-Step Verifier::check_checkpoints() {
-  Statement notes =
-      MENSHEN_READ(database_->prepare("SELECT number, size, note FROM checkpoint ORDER BY number"));
-  bool log_ended = false;
-  while (MENSHEN_READ(notes.step())) {
-    const std::string text(notes.text(2));
-    const auto note = parse_note(text);
-    const auto number = static_cast<std::uint64_t>(notes.integer(0));
-    if (!note || note->checkpoint.number != number ||
-        static_cast<std::int64_t>(note->checkpoint.size) != notes.integer(1)) {
-      return broken({BreakKind::signature,
-                     0,
-                     0,
-                     number,
-                     0,
-                     {fmt::format("检查点 {} 被改动", number),
-                      fmt::format("checkpoint {} was changed", number)}});
-    }
-    const Checkpoint& c = note->checkpoint;
-    MENSHEN_STEP(check_note(*note));
-    MENSHEN_STEP(read_until(c.size));
-    if (report_.records < c.size) {
-      return broken(at_record(
-          BreakKind::truncated, report_.records + 1, c.size,
-          {fmt::format("末尾缺失：检查点 {}（{}）覆盖 {} 条记录，只有 {} 条", c.number,
-                       format_utc(c.time), c.size, report_.records),
-           fmt::format("the end is missing: checkpoint {} ({}) covers {} records, there are {}",
-                       c.number, format_utc(c.time), c.size, report_.records)}));
-    }
-    if (head_ != c.head) {
-      const std::uint64_t first = report_.records_signed + 1;
-      Break found = at_record(
-          BreakKind::rewritten, first, c.size,
-          {fmt::format("第 {} 至 {} 条记录被重写：与检查点 {}（{}）的签名不符", first, c.size,
-                       c.number, format_utc(c.time)),
-           fmt::format("records {} to {} were rewritten: checkpoint {} ({}) signed others", first,
-                       c.size, c.number, format_utc(c.time))});
-      found.checkpoint = c.number;
-      return broken(std::move(found));
-    }
-    if (!log_ended) {
-      const auto logged = MENSHEN_READ(log_.next());
-      log_ended = !logged;
-      if (logged && *logged != text) {
-        return broken(at_note(
-            BreakKind::checkpoint_chain, c,
-            {fmt::format("检查点 {} 与 checkpoints.log 中的不同", c.number),
-             fmt::format("checkpoint {} differs from the one in checkpoints.log", c.number)}));
-      }
-      if (log_ended) {
-        warn({fmt::format("checkpoints.log 从检查点 {} 起缺失", c.number),
-              fmt::format("checkpoints.log lacks the checkpoints from {} on", c.number)});
-      }
-    }
-    if (expected_ && note->text == expected_->text) expected_met_ = true;
-    report_.records_signed = c.size;
-    ++report_.checkpoints;
-    report_.last_checkpoint = c;
-    previous_ = *note;
+// Every note of that size, and the one that was kept elsewhere. `behind_blocks`: the tree's peaks
+// behind the whole blocks of frontier_.
+Step Verifier::check_notes_at(std::uint64_t size, const std::vector<Digest>& behind_blocks) {
+  std::vector<Digest> peaks = frontier_.peaks();
+  peaks.insert(peaks.end(), behind_blocks.begin(), behind_blocks.end());
+  const Frontier there = MENSHEN_READ(Frontier::make(size, std::move(peaks)));
+  const Digest root = there.root(hasher_);
+  if (expected_ && expected_->checkpoint.size == size && expected_->checkpoint.root == root) {
+    expected_met_ = true;
+  }
+  while (notes_.next < notes_.all.size() && notes_.all[notes_.next].checkpoint.size <= size) {
+    const SignedNote& note = notes_.all[notes_.next++];
+    MENSHEN_STEP(check_note(note, note.checkpoint.size == size ? root : Digest{}));
   }
   return {};
 }
 
-// Notes that only the log has: the database was cut back or exchanged for an older one.
-Step Verifier::check_log_end() {
-  const auto text = MENSHEN_READ(log_.next());
+Step Verifier::check_blocks(Segment& segment, std::uint64_t number, std::uint64_t blocks_end) {
+  const std::uint64_t first = segment.head().first;
+  if (blocks_end < first) return {};
+  Statement count = MENSHEN_READ(segment.database().prepare("SELECT COUNT(*) FROM block"));
+  static_cast<void>(MENSHEN_READ(count.step()));
+  const auto blocks = static_cast<std::uint64_t>(count.integer(0));
+  count.reset();
+  BlockQueue queue(first, blocks_end);
+  const unsigned cores = std::max(std::thread::hardware_concurrency(), 1U);
+  const std::uint64_t wanted = options_.threads != 0 ? options_.threads : cores;
+  const std::uint64_t threads = std::min(wanted, (blocks_end + 1 - first) / block_records);
+  for (std::uint64_t i = 0; i < std::max<std::uint64_t>(threads, 1); ++i) {
+    Segment own = MENSHEN_READ(Segment::open(paths_.segment(number), Database::Mode::read));
+    TreeHasher hasher = MENSHEN_READ(TreeHasher::make(key_.profile()));
+    queue.start(BlockChecker(std::move(own), std::move(hasher), notes_.sizes));
+  }
+  for (std::uint64_t at = first; at <= blocks_end; at += block_records) {
+    BlockResult result = queue.wait();
+    if (result.broken) {
+      if (result.broken->time == 0) result.broken->time = last_time_;
+      return broken(std::move(*result.broken));
+    }
+    watch(result.seen);
+    for (const Cut& cut : result.cuts) {
+      report_.records = cut.size;
+      MENSHEN_STEP(check_notes_at(cut.size, cut.peaks));
+    }
+    MENSHEN_STEP(grow(segment, result.root));
+    report_.records = at + block_records - 1;
+    MENSHEN_STEP(check_notes_at(report_.records, {}));
+  }
+  if (blocks != (blocks_end + 1 - first) / block_records) {
+    return broken(break_at(BreakKind::inserted, first, blocks_end, last_time_,
+                           {"分段中有多余的记录块", "the segment has blocks that belong nowhere"}));
+  }
+  return {};
+}
+
+// The records behind the blocks are numbered without gaps.
+Step Verifier::check_numbers(const Segment& segment) {
+  Statement rows =
+      MENSHEN_READ(segment.database().prepare("SELECT n FROM pending ORDER BY n LIMIT 1000"));
+  std::uint64_t n = report_.records;
+  while (MENSHEN_READ(rows.step())) {
+    const auto found = static_cast<std::uint64_t>(rows.integer(0));
+    if (found == ++n) continue;
+    if (found < n) {
+      return broken(break_at(BreakKind::inserted, n, n, last_time_,
+                             {fmt::format("编号 {} 的记录是插入的", found),
+                              fmt::format("a record numbered {} was put in", found)}));
+    }
+    return broken(break_at(BreakKind::deleted, n, found - 1, last_time_,
+                           {fmt::format("第 {} 至 {} 条记录被删除，位于 {} 之后", n, found - 1,
+                                        format_utc(last_time_)),
+                            fmt::format("records {} to {} were deleted, after {}", n, found - 1,
+                                        format_utc(last_time_))}));
+  }
+  return {};
+}
+
+Step Verifier::check_pending(Segment& segment) {
+  MENSHEN_STEP(check_numbers(segment));
+  const auto pending = MENSHEN_READ(segment.pending());
+  const std::uint64_t before = report_.records;
+  Frontier behind;
+  RecordsSeen seen;
+  auto size = std::ranges::upper_bound(notes_.sizes, before);
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    const std::uint64_t n = before + 1 + i;
+    const auto view = view_stored(as_bytes(pending[i].bytes));
+    const Digest leaf = hasher_.leaf(as_bytes(pending[i].bytes));
+    if (leaf != pending[i].leaf || !view) {
+      const WallTime time = view ? view->time : last_time_;
+      const bool swapped = std::ranges::find(pending, leaf, &PendingRecord::leaf) != pending.end();
+      const BreakKind kind = swapped ? BreakKind::reordered : BreakKind::edited;
+      return broken(
+          break_at(kind, n, n, time,
+                   {fmt::format("第 {} 条记录（{}）：{}", n, format_utc(time), title(kind).zh),
+                    fmt::format("record {} ({}): {}", n, format_utc(time), title(kind).en)}));
+    }
+    behind.append(leaf, hasher_);
+    seen.add(n, *view);
+    last_time_ = view->time;
+    if (size == notes_.sizes.end() || *size != n) continue;
+    ++size;
+    watch(std::exchange(seen, {}));
+    report_.records = n;
+    MENSHEN_STEP(check_notes_at(n, behind.peaks()));
+  }
+  watch(seen);
+  report_.records = before + pending.size();
+  return {};
+}
+
+Step Verifier::check_seal(std::uint64_t number, bool newest) {
+  const auto text = read_file(paths_.seal(number), note_bytes_max);
   if (!text) {
-    if (!log_.torn().empty()) {
-      warn({"checkpoints.log 末尾有不完整的检查点", "checkpoints.log ends with half a checkpoint"});
+    if (!newest) {
+      warn({fmt::format("分段 {} 尚未封存", number),
+            fmt::format("segment {} is not sealed yet", number)});
     }
     return {};
   }
-  const auto note = parse_note(*text);
-  if (!note || !verify_note(*note, key_)) {
-    return broken({BreakKind::checkpoint_chain,
-                   0,
-                   0,
-                   report_.checkpoints + 1,
-                   0,
-                   {"checkpoints.log 含有未经签署的检查点",
-                    "checkpoints.log holds a checkpoint that is not signed"}});
+  const auto changed = [&](std::string_view zh, std::string_view en) {
+    return broken(break_at(
+        BreakKind::damaged, 0, 0, last_time_,
+        {fmt::format("分段 {}：{}", number, zh), fmt::format("segment {}: {}", number, en)}));
+  };
+  const auto seal = parse_seal(*text);
+  const PublicKey* key = seal ? key_of(seal->seal.key) : nullptr;
+  if (key == nullptr || !verify_seal(*seal, *key) || seal->seal.segment != number) {
+    return changed("封存文件的签名无效", "the signature of its seal is wrong");
   }
-  const Checkpoint& c = note->checkpoint;
-  Break found = at_record(
-      BreakKind::truncated, report_.records + 1, c.size,
-      {fmt::format("末尾缺失：checkpoints.log 有检查点 {}（{}，{} 条记录），数据库止于第 {} 条",
-                   c.number, format_utc(c.time), c.size, report_.records),
-       fmt::format("the end is missing: checkpoints.log has checkpoint {} ({}, {} records), the "
-                   "database ends at record {}",
-                   c.number, format_utc(c.time), c.size, report_.records)});
-  found.checkpoint = c.number;
-  return broken(std::move(found));
+  const auto path = paths_.segment(number);
+  const Digest digest = MENSHEN_READ(digest_pieces(key_.profile(), path));
+  if (seal->seal.bytes != file_bytes(path) || seal->seal.digest != digest) {
+    return changed("文件自封存后被改动，记录本身完整",
+                   "the file was changed after it was sealed, though its records are whole");
+  }
+  return {};
+}
+
+Step Verifier::check_pages(const Database& database) {
+  Statement check = MENSHEN_READ(database.prepare("PRAGMA integrity_check(1)"));
+  static_cast<void>(MENSHEN_READ(check.step()));
+  const std::string finding(check.text(0));
+  if (finding == "ok") return {};
+  return broken(break_at(
+      BreakKind::damaged, 0, 0, 0,
+      {fmt::format("数据库文件损坏，但记录完整：{}", finding),
+       fmt::format("the database file is damaged, though its records are whole: {}", finding)}));
+}
+
+Step Verifier::check_segment(std::uint64_t number, bool newest) {
+  // The log before the database is what auditd writes last: read the database's state first.
+  Segment segment = MENSHEN_READ(Segment::open(paths_.segment(number), Database::Mode::read));
+  MENSHEN_READ(segment.snapshot().map([] { return true; }));
+  MENSHEN_STEP(check_head(segment, number));
+  const std::uint64_t blocks_end = MENSHEN_READ(segment.blocks_end());
+  MENSHEN_STEP(read_notes(segment, number));
+  MENSHEN_STEP(check_blocks(segment, number, blocks_end));
+  MENSHEN_STEP(check_pending(segment));
+  if (notes_.next < notes_.all.size()) {
+    const Checkpoint& c = notes_.all[notes_.next].checkpoint;
+    MENSHEN_STEP(check_signer(notes_.all[notes_.next]));
+    Break found = break_at(
+        BreakKind::truncated, report_.records + 1, c.size, last_time_,
+        {fmt::format("末尾缺失：检查点 {}（{}）覆盖 {} 条记录，只有 {} 条", c.number,
+                     format_utc(c.time), c.size, report_.records),
+         fmt::format("the end is missing: checkpoint {} ({}) covers {} records, there are {}",
+                     c.number, format_utc(c.time), c.size, report_.records)});
+    found.checkpoint = c.number;
+    return broken(std::move(found));
+  }
+  // What is missing says more than that the file is not what it was.
+  if (newest) MENSHEN_STEP(check_end());
+  if (!options_.check_pages) return {};
+  const bool sealed = file_bytes(paths_.seal(number)) != 0;
+  if (!sealed) MENSHEN_STEP(check_pages(segment.database()));
+  return check_seal(number, newest);
 }
 
 Step Verifier::check_expected_note() {
   if (!expected_ || expected_met_) return {};
   const Checkpoint& c = expected_->checkpoint;
-  const bool there = c.number <= report_.checkpoints;
+  if (c.size + 1 < report_.first_record) {
+    warn({fmt::format("给定的检查点 {} 早于保存期，无从比对", c.number),
+          fmt::format("the given checkpoint {} is older than what is kept", c.number)});
+    return {};
+  }
+  const bool there = c.size <= report_.records;
   Break found =
-      at_record(there ? BreakKind::rewritten : BreakKind::truncated,
-                there ? 0 : report_.records_signed + 1, there ? 0 : c.size,
-                {fmt::format("审计库不含给定的检查点 {}（{}，{} 条记录）", c.number,
-                             format_utc(c.time), c.size),
-                 fmt::format("the store does not have the given checkpoint {} ({}, {} records)",
-                             c.number, format_utc(c.time), c.size)});
+      break_at(there ? BreakKind::rewritten : BreakKind::truncated, there ? 0 : report_.records + 1,
+               there ? 0 : c.size, c.time,
+               {fmt::format("审计库不含已签署的检查点 {}（{}，{} 条记录）", c.number,
+                            format_utc(c.time), c.size),
+                fmt::format("the store does not have the signed checkpoint {} ({}, {} records)",
+                            c.number, format_utc(c.time), c.size)});
   found.checkpoint = c.number;
   return broken(std::move(found));
 }
 
-Step Verifier::check_pages() {
-  if (!options_.check_pages) return {};
-  Statement check = MENSHEN_READ(database_->prepare("PRAGMA integrity_check(1)"));
-  static_cast<void>(MENSHEN_READ(check.step()));
-  const std::string finding(check.text(0));
-  if (finding == "ok") return {};
+Step Verifier::check_pin() {
+  if (options_.fingerprint.empty()) return {};
+  const auto pinned = [&](const PublicKey& key) {
+    return signers_.contains(key.fingerprint()) &&
+           format_fingerprint(key.profile(), key.fingerprint()) == options_.fingerprint;
+  };
+  if (pinned(key_) || std::ranges::any_of(retired_, pinned)) return {};
   return broken(
-      {BreakKind::damaged,
-       0,
-       0,
-       0,
-       0,
-       {fmt::format("数据库文件损坏，但记录完整：{}", finding),
-        fmt::format("the database file is damaged, though its records are whole: {}", finding)}});
+      break_at(BreakKind::key_changed, 0, 0, 0,
+               {fmt::format("公钥指纹为 {}，应为 {}", report_.fingerprint, options_.fingerprint),
+                fmt::format("the public key's fingerprint is {}, not {}", report_.fingerprint,
+                            options_.fingerprint)}));
+}
+
+Step Verifier::check_end() {
+  MENSHEN_STEP(check_pin());
+  MENSHEN_STEP(check_expected_note());
+  if (report_.first_record > 1 && pruned_to_ + 1 < report_.first_record) {
+    return broken(
+        break_at(BreakKind::deleted, 1, report_.first_record - 1, 0,
+                 {fmt::format("第 1 至 {} 条记录缺失，没有清理记录", report_.first_record - 1),
+                  fmt::format("records 1 to {} are missing, and no record tells of their pruning",
+                              report_.first_record - 1)}));
+  }
+  if (!previous_ && report_.records > 0) {
+    return broken(break_at(BreakKind::unsigned_records, 1, report_.records, 0,
+                           {"有记录但没有任何检查点", "there are records but no checkpoint"}));
+  }
+  return {};
 }
 
 Step Verifier::run() {
-  if (!database_) {
-    return broken({BreakKind::truncated,
-                   0,
-                   0,
-                   0,
-                   0,
-                   {"checkpoints.log 有检查点，但数据库缺失",
-                    "checkpoints.log has checkpoints, but the database is missing"}});
+  const auto numbers = paths_.segments();
+  if (numbers.empty()) {
+    return broken(
+        break_at(BreakKind::truncated, 0, 0, 0,
+                 {"有检查点，但数据库缺失", "there are checkpoints, but the database is missing"}));
   }
-  MENSHEN_STEP(check_meta());
-  MENSHEN_STEP(check_checkpoints());
-  MENSHEN_STEP(read_until(std::nullopt));
-  MENSHEN_STEP(check_log_end());
-  MENSHEN_STEP(check_expected_note());
-  if (report_.checkpoints == 0 && report_.records > 0) {
-    return broken(at_record(BreakKind::unsigned_records, 1, report_.records,
-                            {"有记录但没有任何检查点", "there are records but no checkpoint"}));
+  for (const std::uint64_t number : numbers) {
+    MENSHEN_STEP(check_segment(number, number == numbers.back()));
   }
-  return check_pages();
+  return {};
+}
+
+// A folder without segments is no store, unless something in it says that there was one.
+bool was_store(const StorePaths& paths) {
+  if (!paths.segments().empty()) return true;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(paths.directory, error)) {
+    if (entry.path().extension() == ".notes") return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -474,28 +704,17 @@ Result<VerifyReport> verify(const std::filesystem::path& directory, const Verify
   const auto key_path = options.public_key.empty() ? paths.public_key : options.public_key;
   const std::string pem = MENSHEN_TRY(read_file(key_path, public_key_bytes_max));
   const PublicKey key = MENSHEN_TRY(PublicKey::parse(pem));
-  // The log before the database: auditd writes the other way round.
-  CheckpointLogReader log = MENSHEN_TRY(CheckpointLogReader::open(paths.checkpoints_log));
-  Chain chain = MENSHEN_TRY(Chain::make(key.profile()));
-  Verifier verifier(directory, options, key, std::move(log), std::move(chain));
-  MENSHEN_CHECK(verifier.open());
-
+  if (!was_store(paths)) {
+    return fail(ErrorCode::not_found,
+                {"没有审计库：" + directory.string(), "no audit store: " + directory.string()});
+  }
+  TreeHasher hasher = MENSHEN_TRY(TreeHasher::make(key.profile()));
+  Verifier verifier(directory, options, key, std::move(hasher));
+  MENSHEN_CHECK(verifier.prepare());
   VerifyReport& report = verifier.report();
   report.fingerprint = format_fingerprint(key.profile(), key.fingerprint());
   report.pinned = !options.fingerprint.empty();
-  if (report.pinned && options.fingerprint != report.fingerprint) {
-    report.first_break =
-        Break{BreakKind::key_changed,
-              0,
-              0,
-              0,
-              0,
-              {fmt::format("公钥指纹为 {}，应为 {}", report.fingerprint, options.fingerprint),
-               fmt::format("the public key's fingerprint is {}, not {}", report.fingerprint,
-                           options.fingerprint)}};
-  } else if (auto step = verifier.run(); !step) {
-    report.first_break = std::move(step).error();
-  }
+  if (auto step = verifier.run(); !step) report.first_break = std::move(step).error();
   report.intact = !report.first_break;
   if (!report.pinned && options.public_key.empty()) {
     report.warnings.push_back({"密钥指纹未指定：只证明与库旁公钥一致",

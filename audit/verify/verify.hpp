@@ -1,12 +1,14 @@
 // Proves, from the files alone, that a store is what its checkpoints say; or names the first place
 // where not.
 //
-// Reads only; works on a live store and on a copy (audit.db, checkpoints.log, and the public key
-// from here or elsewhere). Memory is bounded; time is linear, one digest per record.
+// Reads only; works on a live store and on a copy (the segments with their .notes and .seal files,
+// the folder `retired`, and the public key from here or elsewhere). Memory is bounded; time is
+// linear, one digest per record, on every core.
 //
 // What it means: with a pinned key, an intact report proves that the records up to the last
 // checkpoint are those the key's holder signed. With a note kept elsewhere (expect_at_least) also
-// that nothing up to it was cut off.
+// that nothing up to it was cut off. Pruned segments are vouched for by the signed checkpoint at
+// their end and by the record of their pruning.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +24,11 @@
 namespace menshen::audit {
 
 enum class BreakKind : std::uint8_t {
-  edited,            // a record's bytes, or its columns, were changed
+  edited,            // a record's bytes, or its name in the table of names, were changed
   deleted,           // records are missing in the middle
   inserted,          // records were put in
   reordered,         // records stand in another order
-  rewritten,         // the chain was made anew and contradicts a signed checkpoint
+  rewritten,         // records and tree were made anew and contradict what was signed
   truncated,         // the end is missing: a checkpoint covers more records than there are
   signature,         // a checkpoint's signature is wrong, or a note is malformed
   key_changed,       // a checkpoint is signed by another key
@@ -50,14 +52,17 @@ struct VerifyOptions {
   std::filesystem::path public_key;  // PEM; empty: signing.pub of the store
   std::string fingerprint;           // pinned: "sm3:..." or "sha256:..."; empty: not pinned
   std::string expect_at_least;       // text of a note kept elsewhere; empty: none
-  bool check_pages = true;           // also SQLite's own consistency check of every page and index
+  // Also every byte of the files: by the seal of a finished segment, else by SQLite's own check.
+  bool check_pages = true;
+  unsigned threads = 0;  // 0: one a core
 };
 
 struct VerifyReport {
   bool intact = false;
   std::optional<Break> first_break;
   std::vector<Text> warnings;  // at most warnings_max: time going back, log behind, key not pinned
-  std::uint64_t records = 0;   // read
+  std::uint64_t records = 0;   // the number of the last one read
+  std::uint64_t first_record = 1;             // what is before was pruned
   std::uint64_t records_signed = 0;           // covered by a good checkpoint
   std::uint64_t checkpoints = 0;              // good ones
   std::optional<Checkpoint> last_checkpoint;  // the last good one

@@ -242,25 +242,36 @@ class Demo:
         return self.appliance.json("audit", "verify", "--store", folder, check=False)
 
     def tamper(self):
-        """One bit of one record flipped in a copy: found, and located at that record."""
+        """One bit flipped in a copy, in the middle of a record: found, and located."""
         copy = self.lab.root / "tampered"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        for name in ("checkpoints.log", "signing.pub", "fingerprint"):
-            shutil.copy(self.store() / name, copy / name)
-        with sqlite3.connect(f"file:{self.store() / 'audit.db'}?mode=ro", uri=True) as live, sqlite3.connect(copy / "audit.db") as db:
-            live.backup(db)
+        for path in self.store().iterdir():
+            if path.suffix in (".notes", ".pub", ".seal"):
+                shutil.copy(path, copy / path.name)
+        for path in self.store().glob("segment-*.db"):
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as live, sqlite3.connect(copy / path.name) as db:
+                live.backup(db)
         number = self.alert(SQL_INJECTION)["number"]
         self.check("副本未改动", "the copy as it is", "intact", lambda: "intact" if self.verify(copy)["intact"] else "broken")
-        self.flip(copy / "audit.db", number)
-        self.check("副本改动一个比特：发现并定位", "one bit flipped in a copy: found, located", f"record {number}",
-                   lambda: self.where(self.verify(copy)))
+        first, last = self.flip(copy, number)
+        self.check("副本改动一个比特：发现并定位", "one bit flipped in a copy: found, located", f"record in {first}-{last}",
+                   lambda: self.where(self.verify(copy), first, last))
 
     @staticmethod
-    def flip(database, number):
-        """In the file itself, behind SQLite's back, as somebody with a hex editor would."""
-        with sqlite3.connect(database) as db:
-            (body,) = db.execute("SELECT bytes FROM record WHERE n = ?", (number,)).fetchone()
+    def flip(folder, number):
+        """In the file itself, behind SQLite's back, as somebody with a hex editor would. Returns the records that
+        the changed bytes hold: one, or a compressed block of them."""
+        for database in sorted(folder.glob("segment-*.db"), reverse=True):
+            with sqlite3.connect(database) as db:
+                row = db.execute("SELECT n, n, bytes FROM pending WHERE n = ? UNION ALL "
+                                 "SELECT first, first + 255, data FROM block WHERE ? BETWEEN first AND first + 255",
+                                 (number, number)).fetchone()
+            if row:
+                break
+        else:
+            raise LabError(f"record {number} is in no segment")
+        first, last, body = row
         data = bytearray(database.read_bytes())
         mark = body[-24:]
         at = data.find(mark)
@@ -268,11 +279,15 @@ class Demo:
             raise LabError("the record's bytes stand nowhere, or more than once, in the database file")
         data[at + 12] ^= 0x01
         database.write_bytes(data)
+        return first, last
 
     @staticmethod
-    def where(report):
+    def where(report, first, last):
         broken = report.get("first_break")
-        return f"record {broken['record']}" if broken else "intact"
+        if not broken:
+            return "intact"
+        inside = first <= broken["record"] <= last
+        return f"record in {first}-{last}" if inside else f"record {broken['record']}"
 
     def report(self):
         self.appliance.run("comply", "report", "--out", self.output, timeout=300)
