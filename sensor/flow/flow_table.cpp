@@ -255,7 +255,7 @@ struct FlowTable::State {
     flow.vlan_count = packet.vlan_count;
     flow.tenant = tenant;
     flow.midstream = packet.proto == IpProto::tcp && packet.transport_offset != 0 &&
-                     (packet.tcp_flags & tcp_syn) == 0;
+                     (packet.tcp_flags & (tcp_syn | tcp_ack)) != tcp_syn;
     if (flow.midstream) ++counters.midstream;
     if (labeler != nullptr) flow.label = labeler->label(flow.tuple);
     list_append(index, age_class(flow));

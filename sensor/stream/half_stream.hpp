@@ -80,6 +80,8 @@ struct HalfStream {
   std::uint64_t gap_end = 0;
   bool gap_to_tell = false;  // noted on the packet that acknowledges what follows it
   std::optional<std::uint64_t> fin;
+  std::uint64_t taken_out = 0;        // urgent bytes below `next` that were not handed over
+  std::vector<std::uint64_t> urgent;  // at or above `next`, in order
   FlightBuffer flight;
   PendingBytes pending;
 

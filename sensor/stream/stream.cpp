@@ -224,6 +224,7 @@ struct StreamWork {
       at = 0;
     }
     const auto begin = static_cast<std::uint64_t>(at);
+    if ((packet.tcp_flags & tcp_urg) != 0 && !mark_urgent(half, tcp, begin, bytes.size())) return;
     if (slot.released || half.depth_reached) return skip(half, begin + bytes.size());
     if (slot.reset) return invalid();
     if (slot.halves[0].syn_seen && slot.halves[1].syn_seen && half.window_edge != 0 &&
@@ -235,6 +236,43 @@ struct StreamWork {
     const std::uint64_t fresh = std::max(begin, half.next);
     if (fresh >= begin + bytes.size()) return;
     arrive(d, fresh, bytes.subspan(fresh - begin));
+  }
+
+  // RFC 6093 3.1: the pointer counts from the segment's first byte, and systems take the byte
+  // before the place where it points. False: the packet is refused.
+  bool mark_urgent(HalfStream& half, const TcpHeader& tcp, std::uint64_t begin, std::size_t size) {
+    if (tcp.urgent == 0 || tcp.urgent > size) return true;
+    if (options.urgent == UrgentPolicy::in_line) return true;
+    if (options.urgent == UrgentPolicy::drop) {
+      if (is_inline()) invalid();
+      return !is_inline();
+    }
+    const std::uint64_t place = begin + tcp.urgent - 1;
+    const auto after = std::lower_bound(half.urgent.begin(), half.urgent.end(), place);
+    if (place < half.next || (after != half.urgent.end() && *after == place)) return true;
+    if (half.urgent.size() == urgent_waiting_max) {
+      packet.note(Anomaly::stream_reassembly_urgent_oob_limit_reached);
+      if (is_inline()) invalid();
+      return !is_inline();
+    }
+    half.urgent.insert(after, place);
+    return true;
+  }
+
+  // Without the urgent bytes among them.
+  void hand_over(Direction d, HalfStream& half, Bytes bytes, std::uint64_t offset) {
+    while (!half.urgent.empty() && half.urgent.front() < offset + bytes.size()) {
+      const auto before = static_cast<std::size_t>(half.urgent.front() - offset);
+      half.urgent.erase(half.urgent.begin());
+      if (before != 0) {
+        stage.observer_->on_data(flow, d, bytes.first(before), offset - half.taken_out, packet);
+      }
+      ++half.taken_out;
+      bytes = bytes.subspan(before + 1);
+      offset += before + 1;
+    }
+    if (bytes.empty()) return;
+    stage.observer_->on_data(flow, d, bytes, offset - half.taken_out, packet);
   }
 
   // Not inspected any more: only follows the numbers.
@@ -325,7 +363,7 @@ struct StreamWork {
     half.next += bytes.size();
     counters.bytes += shown.size();
     account(half, [&] { keep_in_flight(half, offset, bytes); });
-    if (!shown.empty()) stage.observer_->on_data(flow, d, shown, offset, packet);
+    if (!shown.empty()) hand_over(d, half, shown, offset);
     if (deep && !half.depth_reached) {
       half.depth_reached = true;
       ++counters.depth_reached;
@@ -374,6 +412,7 @@ struct StreamWork {
     const std::uint64_t length = end - half.next;
     half.gap_begin = half.next;
     half.gap_end = half.next = end;
+    std::erase_if(half.urgent, [&](std::uint64_t place) { return place < end; });
     account(half, [&] { half.flight.restart(end); });
     ++counters.gaps;
     counters.gap_bytes += length;
@@ -438,6 +477,11 @@ void StreamStage::process(PacketMeta& packet) {
   Flow& flow = *packet.flow;
   const TcpHeader tcp = tcp_header(packet);
   const bool is_inline = options_.mode == SensorMode::inline_;
+  // What came before its SYN was no connection.
+  constexpr unsigned both = tcp_syn | tcp_ack;
+  if (flow.midstream && flow.stream == nullptr && (packet.tcp_flags & both) == tcp_syn) {
+    flow.midstream = false;
+  }
   if (flow.midstream && !options_.midstream) {
     TcpTracker{}.see(packet, tcp, is_inline);
     return;

@@ -15,7 +15,11 @@
 // segment outside the window that the receiver has ever offered is stream_invalid (only where both
 // SYNs were seen). RST ends both directions if its number is exactly the next expected; other
 // resets are ignored (RFC 5961 3.2). Data after the end, and data without the ACK flag, is
-// stream_invalid. The urgent pointer is ignored: urgent bytes are data.
+// stream_invalid. What was waiting behind a hole is handed over before a reset closes.
+//
+// Urgent data: what a receiver's program reads in the stream depends on its system (RFC 6093 3.1);
+// see UrgentPolicy. An urgent byte that is taken out leaves no gap: offsets count what is handed
+// over.
 //
 // Holes: a hole is given up (on_gap) when the receiver has acknowledged it, when the flow ends
 // (passive), or, in passive mode, when a memory limit is reached. Data for a hole given up is
@@ -34,6 +38,17 @@ namespace menshen::sensor {
 
 enum class SensorMode : std::uint8_t { passive, inline_ };
 
+// The byte that a segment's urgent pointer marks.
+enum class UrgentPolicy : std::uint8_t {
+  out_of_band,  // taken out of the stream, as most systems' programs see it
+  in_line,      // part of the stream
+  drop,         // inline, a segment that marks one is dropped: stream_invalid; passive: in_line
+};
+
+// Urgent bytes of one direction that wait for bytes before them; beyond: taken as part of the
+// stream, with the anomaly reassembly_urgent_oob_limit_reached; inline the segment is dropped too.
+inline constexpr std::size_t urgent_waiting_max = 64;
+
 struct StreamOptions {
   SensorMode mode = SensorMode::passive;
   // Bytes of each direction that are handed over; what follows passes uninspected (counted).
@@ -46,6 +61,7 @@ struct StreamOptions {
   std::uint64_t flow_bytes_max = 1U << 20U;
   // The same over all flows. At the limit: the same.
   std::uint64_t memory_max = 256U << 20U;
+  UrgentPolicy urgent = UrgentPolicy::out_of_band;
   // A flow whose SYN was not seen: true: reassembled from its first packet; false: not reassembled,
   // its packets are seen one by one only.
   bool midstream = false;

@@ -10,6 +10,7 @@
 namespace menshen::sensor {
 
 using testing::Connection;
+using testkit::Packet;
 
 namespace {
 
@@ -296,6 +297,93 @@ TEST_CASE("data on another SYN belongs to no stream: the peer does not take it")
   c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
   c.client(0, "again", "PA", 0);
   CHECK(seen.client() == "again");
+namespace {
+
+// Marks the byte before `pointer` as urgent; the checksum follows (RFC 1624).
+Packet urgent(Packet frame, std::uint16_t pointer) {
+  const auto at16 = [&](std::size_t at) {
+    return std::to_integer<std::uint32_t>(frame[at]) << 8U |
+           std::to_integer<std::uint32_t>(frame[at + 1]);
+  };
+  const auto put16 = [&](std::size_t at, std::uint32_t value) {
+    frame[at] = static_cast<std::byte>(value >> 8U & 0xffU);
+    frame[at + 1] = static_cast<std::byte>(value & 0xffU);
+  };
+  constexpr std::size_t tcp_at = 34;
+  std::uint32_t sum = (~at16(tcp_at + 16) & 0xffffU) + pointer;
+  sum = (sum & 0xffffU) + (sum >> 16U);
+  put16(tcp_at + 16, ~sum);
+  put16(tcp_at + 18, pointer);
+  return frame;
+}
+
+PacketMeta send_urgent(Connection& c, std::uint64_t offset, std::string_view text,
+                       std::uint16_t pointer) {
+  return c.run(urgent(Connection::builder(true)
+                          .seq(c.client_isn + 1 + static_cast<std::uint32_t>(offset))
+                          .ack(c.server_isn + 1)
+                          .flags("PAU")
+                          .payload(text),
+                      pointer));
+}
+
+}  // namespace
+
+TEST_CASE("E2: an urgent byte is taken out of the stream, wherever it arrives") {
+  Recorder seen;
+  Connection c(with(GENERATE(SensorMode::passive, SensorMode::inline_)), seen);
+  c.handshake();
+  c.client(0, "mali");
+  CHECK_FALSE(send_urgent(c, 4, "!", 1).dropped());
+  send_urgent(c, 8, "us-x", 4);  // behind a hole
+  c.client(5, "cio");
+  c.client(12, " end");
+  CHECK(seen.client() == "malicious- end");
+}
+
+TEST_CASE("E2: in line, an urgent byte is a byte; the drop policy drops it") {
+  StreamOptions options;
+  options.mode = SensorMode::inline_;
+  options.urgent = GENERATE(UrgentPolicy::in_line, UrgentPolicy::drop);
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  const PacketMeta marked = send_urgent(c, 0, "abc", 2);
+  CHECK(marked.dropped() == (options.urgent == UrgentPolicy::drop));
+  CHECK(seen.client() == (marked.dropped() ? "" : "abc"));
+}
+
+TEST_CASE("E2: an urgent pointer beyond its segment marks nothing") {
+  Recorder seen;
+  Connection c(with(SensorMode::passive), seen);
+  c.handshake();
+  send_urgent(c, 0, "abc", 4);
+  send_urgent(c, 3, "def", 0);
+  CHECK(seen.client() == "abcdef");
+}
+
+TEST_CASE("E2: urgent bytes that wait are bounded") {
+  Recorder seen;
+  Connection c(with(SensorMode::inline_), seen);
+  c.handshake();
+  for (std::size_t i = 0; i < urgent_waiting_max; ++i) {
+    REQUIRE_FALSE(send_urgent(c, 10 + 2 * i, "xy", 1).dropped());
+  }
+  const PacketMeta last = send_urgent(c, 10 + 2 * urgent_waiting_max, "xy", 1);
+  CHECK(last.reason == DropReason::stream_invalid);
+}
+
+TEST_CASE("E10: a flow that begins with the answer is midstream until its SYN comes") {
+  Recorder seen;
+  Connection c(with(SensorMode::passive), seen);
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
+  CHECK(c.flow->midstream);
+  c.client(0, "not followed");
+  CHECK(seen.client().empty());
+  c.handshake();
+  CHECK_FALSE(c.flow->midstream);
+  c.client(0, "followed");
+  CHECK(seen.client() == "followed");
 }
 
 TEST_CASE("midstream: only where it is wanted") {
