@@ -95,6 +95,12 @@ Result<void> parse_frame(RuleDraft& draft, const KeywordUse& use) {
                        app_proto_of(use.value.substr(0, dot)) == frame.proto;
     const bool implied = use.value == frame.name && draft.rule.proto.apps.contains(frame.proto);
     if (!named && !implied) continue;
+    // The whole of both streams: what rules without a buffer see of them.
+    if (frame.to_server == Buffer::count && frame.to_client == Buffer::count) {
+      draft.open_buffer({BufferKind::payload}, false);
+      draft.rule.flow.only_stream = true;
+      return {};
+    }
     draft.open_buffer({BufferKind::transaction, frame.to_server, frame.to_client, frame.proto},
                       true);
     return {};

@@ -354,7 +354,11 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       }
     }
   }
+<<<<<<< HEAD
+  void on_flow_end(Flow& flow, FlowEnd) override {
+=======
   void on_flow_end(Flow& flow, FlowEnd end) override {
+>>>>>>> origin/main
     PacketMeta stand_in;
     stand_in.flow = &flow;
     stand_in.time = flow.last;

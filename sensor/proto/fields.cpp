@@ -311,6 +311,8 @@ constexpr FrameName frames[] = {
     {AppProto::websocket, "data", Buffer::frame_data, Buffer::frame_data_response},
     {AppProto::smtp, "command_line", Buffer::frame_line, Buffer::count},
     {AppProto::smtp, "response_line", Buffer::count, Buffer::frame_line_response},
+    {AppProto::smtp, "data", Buffer::frame_data, Buffer::count},
+    {AppProto::smtp, "stream", Buffer::count, Buffer::count},
 };
 
 constexpr NumberName numbers[] = {

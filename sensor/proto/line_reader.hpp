@@ -16,6 +16,10 @@ class LineReader {
     std::string_view text;  // without its end; valid until the next call
     std::size_t bytes = 0;  // with its end; 0: cut
     bool cut = false;       // the line is longer than the limit
+    // With its end.
+    [[nodiscard]] std::string_view raw() const noexcept {
+      return cut ? text : std::string_view(text.data(), bytes);
+    }
   };
 
   explicit LineReader(std::size_t bytes_max) noexcept : bytes_max_(bytes_max) {}

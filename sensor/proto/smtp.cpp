@@ -155,7 +155,7 @@ class SmtpParser final : public Parser {
     if (waiting_.size() >= waiting_max) waiting_.pop_front();
     waiting_.push_back(kind);
     SmtpMail& current = mail();
-    current.add_frame(Buffer::frame_line, text);
+    current.add_frame(Buffer::frame_line, line->raw());
     changed_ = true;
     switch (kind) {
       case Command::hello:
@@ -267,7 +267,7 @@ class SmtpParser final : public Parser {
       event(ProtoEvent::smtp_invalid_reply);
       return ParserStatus::more;
     }
-    mail().add_frame(Buffer::frame_line_response, text);
+    mail().add_frame(Buffer::frame_line_response, line->raw());
     changed_ = true;
     if (text.size() > 3 && text[3] == '-') return ParserStatus::more;
     const unsigned code =

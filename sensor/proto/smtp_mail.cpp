@@ -13,6 +13,7 @@ constexpr std::size_t received_max = 64;
 constexpr std::size_t urls_max = 256;
 constexpr std::size_t url_bytes_max = 2048;
 constexpr std::size_t frames_max = 256;
+constexpr std::size_t data_frame_max = 64U << 10U;  // bytes of the message as rules may see it
 
 constexpr std::pair<std::string_view, Buffer> headers[] = {
     {"from", Buffer::email_from},
@@ -48,6 +49,11 @@ void SmtpMail::begin_message() {
 
 void SmtpMail::message_data(Bytes bytes) {
   if (reader_ != nullptr) reader_->add(bytes);
+  if (data_frame_ < data_frame_max) {
+    const std::string_view part = as_text(bytes).substr(0, data_frame_max - data_frame_);
+    fields_.slot(Buffer::frame_data) += part;
+    data_frame_ += part.size();
+  }
   changed_ = true;
 }
 

@@ -36,7 +36,8 @@ class SmtpMail final : public Transaction, private MimeSink {
     return fields_.instances(buffer);
   }
   [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    return {as_bytes(fields_.text(buffer, instance)), true};
+    const bool grows = buffer == Buffer::frame_data && !complete(Direction::to_server);
+    return {as_bytes(fields_.text(buffer, instance)), !grows};
   }
   [[nodiscard]] bool complete(Direction direction) const noexcept override {
     return complete_[static_cast<std::size_t>(direction)];
@@ -57,6 +58,7 @@ class SmtpMail final : public Transaction, private MimeSink {
   BufferSet fields_;
   std::unique_ptr<MimeReader> reader_;
   File* file_ = nullptr;  // being read
+  std::size_t data_frame_ = 0;
   std::array<bool, 2> complete_{};
   bool changed_ = false;
 };
