@@ -455,11 +455,6 @@ Guess rpc_call(Bytes bytes) noexcept {
 
 Guess probe_nfs_stream(Direction direction, Bytes bytes) noexcept {
   if (direction == Direction::to_client) return Guess::no;
-<<<<<<< HEAD
-=======
-  if (bytes.empty()) return Guess::more;
-  if ((std::to_integer<unsigned>(bytes[0]) & 0x80U) == 0) return Guess::no;
->>>>>>> origin/main
   return bytes.size() < 4 ? Guess::more : rpc_call(bytes.subspan(4));
 }
 
