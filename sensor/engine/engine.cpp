@@ -120,10 +120,9 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   void one(PacketMeta& packet, std::size_t index) {
     drop_told = false;
     if (packet.dropped()) return refused(packet);
-    if (!packet.fragment) table.assign(packet, index);
-    if (packet.dropped()) return;
-    if (packet.tunnel || packet.fragment) open(packet, {});
+    if (packet.tunnel || packet.fragment) open(packet, 0, 0);
     if (packet.dropped()) return refused(packet);
+    if (!packet.fragment) table.assign(packet, index);
     inspect(packet);
   }
 
@@ -158,25 +157,17 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
 
   // ---- packets out of packets -------------------------------------------------------------------
 
-  // How an inner packet was come by.
-  struct Way {
-    std::uint64_t tenant = 0;
-    std::size_t depth = 0;
-    const FlowLabel* label = nullptr;  // of the flow whose packets carry it; null: no tunnel
-  };
-
   // The datagram that this part completes, or the tunnel's content, goes through all stages before
   // the packet that brought it; inline, what happens to it happens to that packet.
-  void open(PacketMeta& outer, Way way) {
-    if (outer.flow != nullptr && outer.flow->label.mode == InspectMode::none) return;
+  void open(PacketMeta& outer, std::uint64_t tenant, std::size_t depth) {
     PacketMeta inner;
     std::array<Anomaly, packet_anomalies_max> places;
     inner.anomaly_places = places.data();
     inner.link = LinkType::raw_ip;
     Bytes bytes;
     if (outer.fragment) {
-      if (datagrams.size() <= way.depth) datagrams.resize(way.depth + 1);
-      const auto whole = defrag.add(outer, way.tenant, datagrams[way.depth]);
+      if (datagrams.size() <= depth) datagrams.resize(depth + 1);
+      const auto whole = defrag.add(outer, tenant, datagrams[depth]);
       outer.payload_length = 0;  // a part is not looked into by itself
       if (!whole) return;
       bytes = *whole;
@@ -187,10 +178,9 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       bytes = content->bytes;
       inner.link = content->link;
       inner.checksum_trusted = outer.checksum_trusted;
-      way.tenant = tunnel_tenant(way.tenant, outer, *content);
-      if (outer.flow != nullptr) way.label = &outer.flow->label;
+      tenant = tunnel_tenant(tenant, outer, *content);
     }
-    if (way.depth++ == tunnel_depth_max) {
+    if (depth == tunnel_depth_max) {
       outer.note(Anomaly::too_many_layers);
       if (options.inline_mode) outer.refuse(Verdict::drop, DropReason::tunnel_depth);
       return;
@@ -206,18 +196,17 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       inner.vlan_count = outer.vlan_count;
     }
     decode(inner, decode_options(), decode_counters);
-    derived(inner, way);
+    derived(inner, tenant, depth);
     if (inner.dropped()) outer.refuse(Verdict::drop, inner.reason);
   }
 
-  void derived(PacketMeta& inner, const Way& way) {
-    const bool whole = !inner.dropped();
-    if (whole && !inner.fragment) table.assign_derived(inner, way.tenant, way.label);
-    if (!inner.dropped() && (inner.tunnel || inner.fragment)) open(inner, way);
-    if (!inner.dropped()) {
-      inspect(inner);
-    } else if (inner.reason != DropReason::flow_dropped) {
+  void derived(PacketMeta& inner, std::uint64_t tenant, std::size_t depth) {
+    if (!inner.dropped() && (inner.tunnel || inner.fragment)) open(inner, tenant, depth + 1);
+    if (inner.dropped()) {
       refused(inner);
+    } else {
+      if (!inner.fragment) table.assign_derived(inner, tenant);
+      inspect(inner);
     }
     if (!inner.dropped()) return;
     if (options.inline_mode) return tell_drop(inner);
