@@ -147,7 +147,7 @@ class Reading {
     add(Number::enip_product_code, le16(reader), json, "product_code");
     const unsigned major = reader.u8();
     const unsigned minor = reader.u8();
-    add(Number::enip_revision, minor << 8U | major, json, "");
+    add(Number::enip_revision, major << 8U | minor, json, "");
     json["revision"] = std::to_string(major) + "." + std::to_string(minor);
     add(Number::enip_identity_status, le16(reader), json, "status");
     add(Number::enip_serial, le32(reader), json, "serial");
@@ -176,11 +176,15 @@ class Reading {
   }
 
   // A list's first item.
-  static bool find_item(ByteReader& reader, std::uint16_t type) {
+  bool find_item(ByteReader& reader, std::uint16_t type) {
     const unsigned count = le16(reader);
+    ByteReader whole = reader;
     const std::uint16_t found = le16(reader);
-    reader.skip(2);
-    return reader.ok() && count != 0 && found == type;
+    const std::size_t length = le16(reader);
+    if (!reader.ok() || count == 0 || found != type) return false;
+    into_.add(by(direction_, Buffer::frame_item, Buffer::frame_item_response),
+              as_text(whole.take(std::min(length + 4, whole.remaining()))));
+    return true;
   }
 
   void read_cip(Bytes message, Json& json) {

@@ -28,7 +28,8 @@ std::size_t FieldTransaction::instances(Buffer buffer) const noexcept {
 Transaction::View FieldTransaction::view(Buffer buffer, std::size_t instance) const noexcept {
   const auto* text = nth(buffers_, buffer, instance);
   if (text == nullptr) return {};
-  return {as_bytes(*text), true};
+  // While messages may still come, so may instances.
+  return {as_bytes(*text), complete_[0] && complete_[1]};
 }
 
 std::size_t FieldTransaction::numbers(Number number) const noexcept {

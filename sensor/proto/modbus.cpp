@@ -112,10 +112,10 @@ Header read_header(ByteReader& reader) {
   return header;
 }
 
-// A range of places that a request reads or writes, and what it writes.
+// A range of places that a request reads or writes. Rules count them from 1.
 void add_range(FieldTransaction& into, std::uint16_t address, unsigned quantity) {
-  into.add(Number::modbus_address, address);
-  into.add(Number::modbus_address_last, std::uint64_t{address} + std::max(quantity, 1U) - 1);
+  into.add(Number::modbus_address, std::uint64_t{address} + 1);
+  into.add(Number::modbus_address_last, std::uint64_t{address} + std::max(quantity, 1U));
 }
 
 Json describe_range(std::uint16_t address, unsigned quantity) {
@@ -179,13 +179,15 @@ class ModbusParser final : public MessageParser {
     read_request(transaction, header.function, reader, subfunction, details);
     if (!reader.ok()) transaction.add_event(ProtoEvent::modbus_invalid_length);
     const unsigned category = category_of(header.function, subfunction);
-    if (header.function == 0 || header.function >= exception_bit) {
-      transaction.add_event(ProtoEvent::modbus_invalid_function_code);
-    }
     transaction.add(Number::modbus_function, header.function);
-    transaction.add(Number::modbus_category, category);
-    transaction.add(Number::modbus_unit, header.unit);
-    if (function != nullptr) transaction.add(Number::modbus_access, function->access);
+    if (header.function == 0 || header.function >= exception_bit) {
+      // What no device understands touches no unit either.
+      transaction.add_event(ProtoEvent::modbus_invalid_function_code);
+    } else {
+      transaction.add(Number::modbus_category, category);
+      transaction.add(Number::modbus_unit, header.unit);
+      if (function != nullptr) transaction.add(Number::modbus_access, function->access);
+    }
     Json json = describe(header, category);
     json.update(details);
     add_eve(transaction, "id", transaction.id + 1);

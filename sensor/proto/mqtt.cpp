@@ -227,7 +227,12 @@ class MqttParser final : public MessageParser {
         return read_codes(reader, header.type, json);
       case disconnect:
       case auth:
-        if (!reader.empty()) keep_code(reader, json, "reason_code");
+        if (reader.empty()) {
+          // Left out, it is 0: a normal end.
+          if (v5()) keep(Number::mqtt_reason_code, 0);
+          return;
+        }
+        keep_code(reader, json, "reason_code");
         if (!reader.empty()) read_properties(reader, json);
         return;
       default:
