@@ -212,7 +212,8 @@ def main(rules):
             yield files[name]
 
     mlps = rules / 'mlps'
-    list(load('meta', [mlps / 'meta.yaml']))
+    for kind in ('meta', 'sources', 'classes'):
+        list(load(kind, [mlps / f'{kind}.yaml']))
     layers = list(load('layer', mlps.glob('8.*.yaml')))
     checks = [c for f in load('checks', (mlps / 'checks').glob('*.yaml')) for c in f['checks']]
     scenarios = [s for f in load('scenarios', (mlps / 'checks' / 'scenarios').glob('*.yaml'))

@@ -31,7 +31,8 @@ alert tcp any any -> any any (msg:"bad"; no-such-keyword; sid:2; rev:1;)
 """
 LEAVES = (("rules", "check"), ("sensor", "replay"), ("policy", "check"), ("policy", "plan"), ("policy", "apply"),
           ("policy", "show"), ("policy", "explain"), ("audit", "find"), ("audit", "verify"), ("audit", "export"),
-          ("comply", "assess"), ("comply", "report"), ("comply", "verify-page"), ("status",),
+          ("comply", "assess"), ("comply", "report"), ("comply", "verify-page"), ("comply", "inventory"), ("comply", "script"),
+          ("comply", "import"), ("comply", "export"), ("comply", "verify"), ("status",),
           ("settings", "template"), ("settings", "reference"), ("settings", "check"))
 
 

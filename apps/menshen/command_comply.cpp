@@ -1,15 +1,11 @@
 // menshen comply assess|report|verify-page
-#include <pwd.h>
-#include <unistd.h>
-
-#include <array>
 #include <memory>
 
-#include "apps/menshen/audit_control.hpp"
+#include "apps/menshen/attest.hpp"
 #include "apps/menshen/cli.hpp"
-#include "apps/menshen/product_facts.hpp"
+#include "apps/menshen/comply_commands.hpp"
+#include "apps/menshen/comply_run.hpp"
 #include "apps/menshen/table.hpp"
-#include "audit/crypto/digest.hpp"
 #include "audit/store/evidence.hpp"
 #include "base/file.hpp"
 #include "compliance/compliance.hpp"
@@ -22,10 +18,14 @@ using compliance::Assessment;
 using compliance::Verdict;
 
 struct AssessArguments {
+  std::string view = "all";
+  bool no_hosts = false;
   bool json = false;
 };
 struct ReportArguments {
   std::string out;
+  std::string view = "all";
+  bool no_hosts = false;
   bool json = false;
 };
 struct PageArguments {
@@ -35,33 +35,24 @@ struct PageArguments {
   bool json = false;
 };
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+RunOptions run_options(const std::string& view, bool no_hosts) {
+  RunOptions options;
+  options.hosts = !no_hosts;
+  if (view == "provider") options.view = compliance::View::provider;
+  if (view == "tenant") options.view = compliance::View::tenant;
+  return options;
 }
 
-std::string asking_user() {
-  const passwd* user = ::getpwuid(::getuid());
-  return user != nullptr ? user->pw_name : fmt::format("uid {}", ::getuid());
-}
-
-Result<compliance::Catalogue> load_catalogue(const Cli& cli, const Settings& settings) {
-  const std::string& folder = settings.text("compliance.catalogue");
-  auto loaded = compliance::load_catalogue(folder);
-  for (const Diagnostics& file : loaded.diagnostics) print_err(file.render(cli.lang()));
-  if (loaded.catalogue) return std::move(*loaded.catalogue);
-  return fail(ErrorCode::invalid,
-              {"测评数据有误：" + folder, "the assessment data is wrong: " + folder});
-}
-
-Assessment assess_now(const Cli& cli, const Settings& settings,
-                      const compliance::Catalogue& catalogue) {
-  const std::string host = host_name();
-  const Clock& clock = system_clock();
-  compliance::Facts facts = compliance::collect_host(compliance::LocalHost(), clock, host);
-  facts.merge(collect_product_facts({settings, cli.settings_file, host, clock}));
-  return compliance::assess(catalogue, std::move(facts),
-                            {settings.text("general.name"), host, MENSHEN_VERSION}, clock.wall());
+void add_run_options(CLI::App& command, const Cli& cli, std::string& view, bool& no_hosts) {
+  command
+      .add_option("--view", view,
+                  cli.say("责任视角：all 全部，provider 云服务商，tenant 云服务客户",
+                          "Whose part: all, provider or tenant"))
+      ->check(CLI::IsMember({"all", "provider", "tenant"}))
+      ->type_name("VIEW");
+  command.add_flag("--no-hosts", no_hosts,
+                   cli.say("只测本设备，不采集清单中的主机",
+                           "This appliance alone, without the inventory's hosts"));
 }
 
 ExitCode code_of(const Assessment& assessment) {
@@ -70,6 +61,11 @@ ExitCode code_of(const Assessment& assessment) {
 
 std::string percent(int tenths) {
   return tenths < 0 ? "-" : fmt::format("{}.{}%", tenths / 10, tenths % 10);
+}
+
+// A score of the 2021 edition is points, not a percentage.
+std::string points(int tenths) {
+  return tenths < 0 ? "-" : fmt::format("{}.{}", tenths / 10, tenths % 10);
 }
 
 void print_summary(const Cli& cli, const Assessment& assessment) {
@@ -86,10 +82,11 @@ void print_summary(const Cli& cli, const Assessment& assessment) {
   print_out(fmt::format("  {} {}\n", cli.say("判定覆盖率", "judged, of the applicable"),
                         percent(assessment.coverage_tenths)));
   for (const compliance::Standing& standing : assessment.standings) {
+    const auto number = standing.edition->score ? points : percent;
     print_out(fmt::format("  {}: {} ({} {} - {})\n", cli.in(standing.edition->title),
-                          percent(standing.value_tenths),
+                          number(standing.value_tenths),
                           cli.say("未检项全不符合至全符合", "open items all fail to all conform"),
-                          percent(standing.worst_tenths), percent(standing.best_tenths)));
+                          number(standing.worst_tenths), number(standing.best_tenths)));
   }
   if (assessment.findings.empty()) return;
   Table findings({cli.say("条款", "item"), cli.say("结论", "verdict"), cli.say("原因", "reason")});
@@ -103,35 +100,15 @@ void print_summary(const Cli& cli, const Assessment& assessment) {
 
 Result<ExitCode> assess(Cli& cli, const AssessArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
-  const compliance::Catalogue catalogue = MENSHEN_TRY(load_catalogue(cli, *settings));
-  const Assessment assessment = assess_now(cli, *settings, catalogue);
+  const compliance::Catalogue catalogue = MENSHEN_TRY(load_comply_catalogue(cli, *settings));
+  const Assessment assessment = MENSHEN_TRY(
+      run_assessment(cli, *settings, catalogue, run_options(arguments.view, arguments.no_hosts)));
   if (arguments.json) {
     print_out(compliance::to_json(assessment) + "\n");
   } else {
     print_summary(cli, assessment);
   }
   return code_of(assessment);
-}
-
-// auditd signs what the page's digest is; its evidence goes beside the page.
-Result<void> attest(const Settings& settings, audit::Profile profile, const fs::path& page) {
-  const audit::Digest digest = MENSHEN_TRY(audit::digest_file(profile, page));
-  std::error_code error;
-  const std::uintmax_t bytes = fs::file_size(page, error);
-  const Json answer =
-      MENSHEN_TRY(ask_auditd(settings, {{"op", "attest"},
-                                        {"name", page.filename().string()},
-                                        {"digest", audit::to_hex(digest)},
-                                        {"bytes", static_cast<std::uint64_t>(bytes)},
-                                        {"subject", asking_user()}}));
-  const auto evidence = answer.find("evidence");
-  if (evidence == answer.end()) {
-    return fail(ErrorCode::invalid,
-                {"审计守护进程未给出证据", "the audit daemon gave no evidence"});
-  }
-  const std::string text =
-      evidence->is_string() ? evidence->get<std::string>() : to_pretty(*evidence);
-  return write_file_atomic(page.string() + ".evidence.json", text + "\n");
 }
 
 Result<std::vector<fs::path>> write_report(const Assessment& assessment, const fs::path& folder) {
@@ -154,20 +131,17 @@ Result<std::vector<fs::path>> write_report(const Assessment& assessment, const f
 
 Result<ExitCode> report(Cli& cli, const ReportArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
-  const compliance::Catalogue catalogue = MENSHEN_TRY(load_catalogue(cli, *settings));
-  const Assessment assessment = assess_now(cli, *settings, catalogue);
+  const compliance::Catalogue catalogue = MENSHEN_TRY(load_comply_catalogue(cli, *settings));
+  const Assessment assessment = MENSHEN_TRY(
+      run_assessment(cli, *settings, catalogue, run_options(arguments.view, arguments.no_hosts)));
   const fs::path folder =
       arguments.out.empty() ? settings->text("compliance.output") : arguments.out;
   const auto files = MENSHEN_TRY(write_report(assessment, folder));
-  Result<void> attested;
-  if (const auto status = ask_auditd(*settings, {{"op", "status"}}); !status) {
-    attested = tl::make_unexpected(status.error());
-  } else {
-    const auto profile = audit::parse_profile(status->value("profile", ""));
-    for (const fs::path& file : files) {
-      if (attested) attested = attest(*settings, profile.value_or(audit::Profile::sm), file);
-    }
-  }
+  const fs::path runs = ComplyPaths::of(*settings).runs;
+  MENSHEN_CHECK(make_directories(runs));
+  MENSHEN_CHECK(write_file_atomic(runs / (run_name(assessment.assessed_at) + ".json"),
+                                  compliance::to_json(assessment) + "\n"));
+  const Result<void> attested = attest_beside(*settings, files);
   if (arguments.json) {
     Json json = {{"attested", attested.has_value()}, {"files", Json::array()}};
     for (const fs::path& file : files) json["files"].push_back(file.string());
@@ -258,6 +232,7 @@ void add_comply_commands(CLI::App& app, Cli& cli) {
                                       "any fails or conforms only in part"},
                                      "menshen comply assess --json > assessment.json",
                                      [&cli, assessing] { return assess(cli, *assessing); });
+  add_run_options(assess_command, cli, assessing->view, assessing->no_hosts);
   assess_command.add_flag("--json", assessing->json, cli.say("输出 JSON", "Print JSON"));
   const auto reporting = std::make_shared<ReportArguments>();
   CLI::App& report_command =
@@ -272,8 +247,11 @@ void add_comply_commands(CLI::App& app, Cli& cli) {
       .add_option("--out", reporting->out,
                   cli.say("输出目录（默认取自配置文件）", "Folder (default: the settings')"))
       ->type_name("DIR");
+  add_run_options(report_command, cli, reporting->view, reporting->no_hosts);
   report_command.add_flag("--json", reporting->json, cli.say("输出 JSON", "Print JSON"));
   add_verify_page(group, cli);
+  add_comply_hosts_commands(group, cli);
+  add_comply_package_commands(group, cli);
 }
 
 }  // namespace menshen::apps

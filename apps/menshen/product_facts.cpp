@@ -26,11 +26,13 @@ compliance::Facts collect_product_facts(const ProductFactOptions& options) {
              "menshen-policyd: table inet menshen read back");
   add_daemon(facts, options, "sensor", "general.sensord_socket",
              "menshen-sensord: its own counters");
-  const auto audit = audit_facts(options.settings, options.clock);
+  auto audit = audit_facts(options.settings, options.clock);
   const std::string source = "audit store " + options.settings.text("audit.directory") +
                              ": verified and read; menshen-auditd: status";
   const WallTime now = options.clock.wall();
   if (audit) {
+    // Nothing copies records elsewhere where the store says nothing of it.
+    if (!audit->store.contains("backup_targets")) audit->store["backup_targets"] = Json::array();
     compliance::add_product_facts(facts, "audit", audit->store, options.host, source, now);
     // Counted over the stored events, so not the sensor's own word.
     compliance::add_product_facts(facts, "sensor",

@@ -1,15 +1,23 @@
 #include "apps/menshen/system_facts.hpp"
 
 #include <fmt/format.h>
+#include <grp.h>
+#include <ifaddrs.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <pwd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
 #include <map>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include "base/channel.hpp"
 #include "base/file.hpp"
+#include "base/handle.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -106,6 +114,86 @@ void add_modes(Json& facts, const Settings& settings, const std::filesystem::pat
   facts["sockets_open_to_others"] = open;
 }
 
+// Of the interfaces that the settings call management: those that are there and up.
+void add_management(Json& facts, const Settings& settings) {
+  ifaddrs* addresses = nullptr;
+  if (::getifaddrs(&addresses) != 0) return;
+  const Handle<ifaddrs, &::freeifaddrs> owner(addresses);
+  std::set<std::string> up;
+  for (const ifaddrs* each = addresses; each != nullptr; each = each->ifa_next) {
+    const auto& listed = settings.list("compliance.management_interfaces");
+    if ((each->ifa_flags & IFF_UP) != 0 &&
+        std::find(listed.begin(), listed.end(), each->ifa_name) != listed.end()) {
+      up.insert(each->ifa_name);
+    }
+  }
+  facts["management_interfaces"] = up;
+}
+
+struct LinkBytes {
+  std::uint64_t received = 0;
+  std::uint64_t sent = 0;
+};
+
+// /proc/net/dev: "eth0: received-bytes ... (8 fields) sent-bytes ...".
+std::map<std::string, LinkBytes> read_links() {
+  std::map<std::string, LinkBytes> links;
+  for (const auto& [name, values] : read_fields("/proc/net/dev")) {
+    std::istringstream numbers(values);
+    LinkBytes bytes;
+    std::uint64_t skipped = 0;
+    numbers >> bytes.received;
+    for (int i = 0; i < 7; ++i) numbers >> skipped;
+    numbers >> bytes.sent;
+    const std::size_t begin = name.find_first_not_of(' ');
+    if (numbers && begin != std::string::npos) links[name.substr(begin)] = bytes;
+  }
+  return links;
+}
+
+// How much of its speed the busiest link uses now, over half a second and in its busier direction.
+// Links that do not tell their speed are left out; where none does, so is the fact.
+void add_links(Json& facts) {
+  constexpr std::chrono::milliseconds sample{500};
+  const auto before = read_links();
+  std::this_thread::sleep_for(sample);
+  std::optional<std::uint64_t> busiest;
+  for (const auto& [name, after] : read_links()) {
+    const auto text = read_file("/sys/class/net/" + name + "/speed", 64);
+    const std::int64_t megabits = text ? std::strtoll(text->c_str(), nullptr, 10) : 0;
+    const auto first = before.find(name);
+    if (megabits <= 0 || first == before.end()) continue;
+    const std::uint64_t bytes =
+        std::max(after.received - first->second.received, after.sent - first->second.sent);
+    const std::uint64_t capacity =
+        static_cast<std::uint64_t>(megabits) * 125 * static_cast<std::uint64_t>(sample.count());
+    busiest = std::max(busiest.value_or(0), bytes * 100 / capacity);
+  }
+  if (busiest) facts["link_busy_percent"] = *busiest;
+}
+
+std::optional<std::set<std::string>> members_of(const char* name) {
+  const group* entry = ::getgrnam(name);
+  if (entry == nullptr) return std::nullopt;
+  std::set<std::string> members;
+  // The daemons' own users are members too; they are no people.
+  for (char** member = entry->gr_mem; *member != nullptr; ++member)
+    if (std::string_view(*member).rfind("menshen-", 0) != 0) members.insert(*member);
+  return members;
+}
+
+void add_administrators(Json& facts) {
+  const auto policy = members_of("menshen-admin");
+  const auto audit = members_of("menshen-audit");
+  if (!policy || !audit) return;
+  facts["policy_administrators"] = *policy;
+  facts["audit_administrators"] = *audit;
+  Json both = Json::array();
+  for (const std::string& name : *policy)
+    if (audit->count(name) != 0) both.push_back(name);
+  facts["administrators_of_both"] = both;
+}
+
 }  // namespace
 
 std::optional<pid_t> daemon_pid(const Settings& settings, std::string_view daemon) {
@@ -117,6 +205,9 @@ std::optional<pid_t> daemon_pid(const Settings& settings, std::string_view daemo
 
 Json system_facts(const Settings& settings, const std::filesystem::path& settings_file) {
   Json facts = {{"version", MENSHEN_VERSION}};
+  add_management(facts, settings);
+  add_links(facts);
+  add_administrators(facts);
   add_daemons(facts, settings);
   add_modes(facts, settings, settings_file);
   const auto used = read_number("/proc/sys/net/netfilter/nf_conntrack_count");

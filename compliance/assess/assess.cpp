@@ -9,24 +9,26 @@
 namespace menshen::compliance {
 namespace {
 
-using Index = std::map<std::string, std::size_t, std::less<>>;
+// Check to its results, one an object.
+using Index = std::map<std::string, std::vector<std::size_t>, std::less<>>;
 
 struct Counts {
   std::size_t pass = 0, partial = 0, fail = 0, not_applicable = 0, open = 0, error = 0;
+  std::size_t unsupported = 0;  // supporting checks that found no support
 };
 
-Counts count(const Item& item, const Index& index, const std::vector<CheckResult>& checks) {
+Counts count(const std::vector<std::size_t>& results, const std::vector<CheckResult>& checks) {
   Counts c;
-  for (const std::string& id : item.checks) {
-    switch (checks[index.at(id)].verdict) {
+  for (const std::size_t result : results) {
+    switch (checks[result].verdict) {
       case Verdict::conforming:
         ++c.pass;
         break;
       case Verdict::partial:
-        ++c.partial;
+        ++(checks[result].check->supporting ? c.unsupported : c.partial);
         break;
       case Verdict::failing:
-        ++c.fail;
+        ++(checks[result].check->supporting ? c.unsupported : c.fail);
         break;
       case Verdict::not_applicable:
         ++c.not_applicable;
@@ -57,21 +59,39 @@ Text without_checks(const Item& item) {
   return {};
 }
 
-ItemResult judge(const Item& item, const Layer& layer, const Index& index,
-                 const std::vector<CheckResult>& checks) {
+bool carries(const Catalogue& catalogue, const AssessedObject& object, const Layer& layer) {
+  if (object.appliance) return true;
+  const ObjectClass* object_class = catalogue.find_class(object.class_id);
+  return object_class != nullptr &&
+         std::find(object_class->layers.begin(), object_class->layers.end(), layer.id) !=
+             object_class->layers.end();
+}
+
+std::vector<std::size_t> results_for(const Item& item, const Layer& layer, const Index& index,
+                                     const Assessment& a) {
+  std::vector<std::size_t> results;
+  for (const std::string& id : item.checks)
+    for (const std::size_t result : index.at(id))
+      if (carries(*a.catalogue, a.objects[a.checks[result].object], layer))
+        results.push_back(result);
+  return results;
+}
+
+ItemResult judge(const Item& item, const Layer& layer, const Index& index, const Assessment& a) {
   ItemResult result;
   result.item = &item;
   result.layer = &layer;
-  for (const std::string& id : item.checks) result.checks.push_back(index.at(id));
+  result.checks = results_for(item, layer, index, a);
   if (item.checks.empty()) {
     result.reason = without_checks(item);
     return result;
   }
-  const Counts c = count(item, index, checks);
+  const Counts c = count(result.checks, a.checks);
   const bool some = c.pass + c.partial > 0;
   result.open_objects = true;
   if (c.fail > 0) {
     result.verdict = some ? Verdict::partial : Verdict::failing;
+    result.incomplete = c.error + c.open > 0;
     result.reason = some ? Text{"部分检查不符合", "Some checks do not conform"}
                          : Text{"检查结果不符合", "The checks do not conform"};
     return result;
@@ -81,9 +101,12 @@ ItemResult judge(const Item& item, const Layer& layer, const Index& index,
     result.reason = {"证据采集失败，不作判定", "Collecting evidence failed: no verdict"};
   } else if (c.open > 0) {
     result.reason = {"证据不全，不作判定", "Evidence is missing: no verdict"};
+  } else if (c.unsupported > 0) {
+    result.reason = {"未见全部支持性证据，须人工核查",
+                     "Not all supporting evidence was seen: a person must look"};
   } else if (!some) {
-    result.reason = {"本机不涉及，其他测评对象须另行测评",
-                     "Does not arise on this appliance; the other objects are open"};
+    result.reason = {"已采集对象不涉及，其他测评对象须另行测评",
+                     "Does not arise on the objects looked at; the others are open"};
   } else if (item.automation != Automation::automatic) {
     result.supported = true;
     result.reason = {"已有支持性证据，待人工确认",
@@ -147,6 +170,26 @@ Standing score(const Edition& edition, const Assessment& a) {
   return s;
 }
 
+bool in_view(Responsible responsible, View view) {
+  return view == View::all || responsible == Responsible::both ||
+         (responsible == Responsible::provider) == (view == View::provider);
+}
+
+Index run_checks(Assessment& a) {
+  Index index;
+  for (const auto& [id, check] : a.catalogue->checks) {
+    std::vector<std::size_t>& results = index[id];
+    const bool anywhere = is_host_check(check);
+    for (std::size_t i = 0; i < a.objects.size(); ++i) {
+      if (!anywhere && !a.objects[i].appliance) continue;
+      results.push_back(a.checks.size());
+      a.checks.push_back(run_check(check, a.objects[i].facts));
+      a.checks.back().object = i;
+    }
+  }
+  return index;
+}
+
 void collect_findings(Assessment& a) {
   for (std::size_t i = 0; i < a.items.size(); ++i) {
     const ItemResult& r = a.items[i];
@@ -174,21 +217,37 @@ void Tally::add(Verdict verdict) {
   ++by_verdict[static_cast<std::size_t>(verdict)];
 }
 
+AssessedObject appliance_object(std::string host, Facts facts) {
+  AssessedObject object;
+  object.id = "appliance";
+  object.name = std::move(host);
+  object.class_id = "security-device";
+  object.appliance = true;
+  object.facts = std::move(facts);
+  return object;
+}
+
 Assessment assess(const Catalogue& catalogue, Facts facts, Subject subject, WallTime now) {
+  std::vector<AssessedObject> objects;
+  objects.push_back(appliance_object(subject.host, std::move(facts)));
+  return assess(catalogue, std::move(objects), std::move(subject), now);
+}
+
+Assessment assess(const Catalogue& catalogue, std::vector<AssessedObject> objects, Subject subject,
+                  WallTime now, View view) {
   Assessment a;
   a.subject = std::move(subject);
   a.assessed_at = now;
   a.catalogue = &catalogue;
-  a.facts = std::move(facts);
-  Index index;
-  for (const auto& [id, check] : catalogue.checks) {
-    index.emplace(id, a.checks.size());
-    a.checks.push_back(run_check(check, a.facts));
-  }
+  a.view = view;
+  for (AssessedObject& object : objects)
+    if (in_view(object.responsible, view)) a.objects.push_back(std::move(object));
+  const Index index = run_checks(a);
   for (const Layer& layer : catalogue.layers) {
     Tally& tally = a.layers.emplace_back();
     for (const Item& item : layer.items) {
-      a.items.push_back(judge(item, layer, index, a.checks));
+      if (!in_view(item.responsible, view)) continue;
+      a.items.push_back(judge(item, layer, index, a));
       const Verdict verdict = a.items.back().verdict;
       tally.add(verdict);
       a.all.add(verdict);

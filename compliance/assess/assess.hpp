@@ -1,10 +1,17 @@
 // From check results to the standing of the deployment: item by item, layer by layer, with what is
 // not known.
 //
-// An item's verdict comes from its checks: any failing one makes it failing (or partial where
-// others pass), else an error or a missing fact keeps it open, else partial, else conforming. A
-// semi-automatic item never becomes conforming by machine: passing checks are evidence that waits
-// for a person; a failing one still counts.
+// A check is run on every object that it can be asked of: host checks on the appliance and on each
+// host that was collected, the others on the appliance alone. An item's verdict comes from its
+// checks on the objects whose class carries the item's layer: any failing one makes it failing (or
+// partial where others pass), else an error or a missing fact keeps it open, else partial, else
+// conforming. A semi-automatic item never becomes conforming by machine: passing checks are
+// evidence that waits for a person; a failing one still counts, unless the check is a supporting
+// one: what it does not find may well be elsewhere.
+//
+// Missing evidence never improves anything: without any one fact an item keeps its verdict (where
+// that fact did not decide), becomes open, or loses the better half of a partial one. A failure
+// that other evidence shows stays, and ItemResult::incomplete says that something is missing.
 #pragma once
 
 #include <array>
@@ -16,6 +23,21 @@
 
 namespace menshen::compliance {
 
+// An assessed object and what was collected of it.
+struct AssessedObject {
+  std::string id;        // unique in a run
+  std::string name;      // as people call it
+  std::string class_id;  // of Catalogue::classes
+  std::string address;
+  Responsible responsible = Responsible::both;
+  std::string importance;  // as the inventory says it; may be empty
+  bool appliance = false;  // this appliance: product facts, and the items of every layer
+  Facts facts;             // "host" as a failed fact where nothing could be collected
+};
+
+// Whose part of a shared cloud is looked at. The other party's own items and objects are left out.
+enum class View : unsigned char { all, provider, tenant };
+
 struct ItemResult {
   const Item* item = nullptr;
   const Layer* layer = nullptr;
@@ -23,7 +45,8 @@ struct ItemResult {
   Text reason;                      // why it stands so
   std::vector<std::size_t> checks;  // indices into Assessment::checks
   bool supported = false;     // semi-automatic, open, and every check passed: evidence is at hand
-  bool open_objects = false;  // judged on this appliance only; the item's other objects are open
+  bool open_objects = false;  // judged on the collected objects only; others are open
+  bool incomplete = false;    // judged, while evidence of some check is missing or failed
 };
 
 // Counts of items. `applicable` = total - not_applicable.
@@ -57,9 +80,10 @@ struct Assessment {
   Subject subject;
   WallTime assessed_at = 0;
   const Catalogue* catalogue = nullptr;  // must outlive this
-  Facts facts;
-  std::vector<CheckResult> checks;  // in order of id
-  std::vector<ItemResult> items;    // in the order of the standard
+  View view = View::all;
+  std::vector<AssessedObject> objects;  // the appliance first
+  std::vector<CheckResult> checks;      // in order of id, then of objects
+  std::vector<ItemResult> items;        // in the order of the standard
   Tally all, general, cloud;
   std::vector<Tally> layers;        // as Catalogue::layers
   int coverage_tenths = 0;          // judged / applicable
@@ -69,8 +93,13 @@ struct Assessment {
   std::vector<std::size_t> findings;  // every item failing or partial, highest weight first
 };
 
-// Deterministic: the same catalogue, facts, subject and time give the same assessment.
+// Deterministic: the same catalogue, objects, subject, time and view give the same assessment.
+// Cost: checks x objects.
+[[nodiscard]] Assessment assess(const Catalogue& catalogue, std::vector<AssessedObject> objects,
+                                Subject subject, WallTime now, View view = View::all);
+// The appliance alone.
 [[nodiscard]] Assessment assess(const Catalogue& catalogue, Facts facts, Subject subject,
                                 WallTime now);
+[[nodiscard]] AssessedObject appliance_object(std::string host, Facts facts);
 
 }  // namespace menshen::compliance

@@ -19,12 +19,14 @@ const Catalogue& catalogue() {
 }
 
 Facts hardened() {
-  Facts facts = collect_host(testing::hardened_host(now), FixedClock(now), "menshen-01");
+  Facts facts =
+      collect_host(testing::hardened_host(now), catalogue().sources, FixedClock(now), "menshen-01");
   testing::add_sound_product_facts(facts, now);
   return facts;
 }
 Facts weak() {
-  Facts facts = collect_host(testing::weak_host(now), FixedClock(now), "menshen-01");
+  Facts facts =
+      collect_host(testing::weak_host(now), catalogue().sources, FixedClock(now), "menshen-01");
   testing::add_neglected_product_facts(facts, now);
   return facts;
 }
@@ -61,7 +63,7 @@ TEST_CASE("a weak deployment: every check fails, and the standing shows it") {
 
 TEST_CASE("removing any evidence never leaves its items conforming") {
   const Assessment whole = assessed(hardened());
-  for (const auto& [name, fact] : whole.facts.all()) {
+  for (const auto& [name, fact] : whole.objects.front().facts.all()) {
     INFO("without " << name);
     Facts fewer = hardened();
     fewer.remove(name);
@@ -153,6 +155,96 @@ TEST_CASE("partial counts by the edition") {
   CHECK(a.standings[1].value_tenths == Approx(1000 * (judged - 0.5) / judged).margin(0.5));
   CHECK(a.standings[2].edition->score);
   CHECK(a.standings[2].value_tenths < 1000);
+}
+
+TEST_CASE("a normal deployment: at least 120 items have a verdict or evidence for one") {
+  const Assessment a = assessed(hardened());
+  std::size_t automatic = 0;
+  std::size_t served = 0;
+  for (const ItemResult& r : a.items) {
+    if (r.item->automation == Automation::automatic) {
+      ++automatic;
+      INFO(r.item->id);
+      CHECK(!r.item->checks.empty());
+      CHECK((r.verdict == Verdict::conforming || r.verdict == Verdict::partial));
+    }
+    const bool open = r.verdict == Verdict::not_checked || r.verdict == Verdict::error;
+    if (!open || r.supported) ++served;
+  }
+  CHECK(automatic == 74);
+  CHECK(served >= 120);
+}
+
+TEST_CASE("missing evidence never improves an item") {
+  Facts mixed = collect_host(testing::weak_host(now), catalogue().sources, FixedClock(now), "m");
+  testing::add_sound_product_facts(mixed, now);
+  for (const Facts& all : {hardened(), mixed}) {
+    const Assessment whole = assessed(all);
+    for (const auto& [name, fact] : all.all()) {
+      Facts fewer = all;
+      fewer.remove(name);
+      const Assessment a = assessed(std::move(fewer));
+      for (std::size_t i = 0; i < a.items.size(); ++i) {
+        const Verdict before = whole.items[i].verdict;
+        const Verdict after = a.items[i].verdict;
+        const bool worse = before == Verdict::partial && after == Verdict::failing;
+        INFO(a.items[i].item->id << " without " << name);
+        CHECK(
+            (after == before || after == Verdict::not_checked || after == Verdict::error || worse));
+      }
+    }
+  }
+}
+
+AssessedObject server(Facts facts) {
+  AssessedObject object;
+  object.id = "db-01";
+  object.name = "db-01";
+  object.class_id = "server";
+  object.responsible = Responsible::tenant;
+  object.facts = std::move(facts);
+  return object;
+}
+
+TEST_CASE("an object that could not be read keeps its own items from conforming") {
+  Facts none;
+  none.fail("host", {"连接失败", "no connection"}, make_provenance("db-01", "ssh", now, ""));
+  std::vector<AssessedObject> objects;
+  objects.push_back(appliance_object("menshen-01", hardened()));
+  objects.push_back(server(none));
+  const Assessment a = assess(catalogue(), std::move(objects), {"demo", "m", "0"}, now);
+  const Assessment alone = assessed(hardened());
+  std::size_t held = 0;
+  for (std::size_t i = 0; i < a.items.size(); ++i) {
+    INFO(a.items[i].item->id);
+    const bool asked = a.items[i].checks.size() > alone.items[i].checks.size();
+    if (asked) {
+      ++held;
+      CHECK(a.items[i].verdict != Verdict::conforming);
+    } else {
+      CHECK(a.items[i].verdict == alone.items[i].verdict);
+    }
+  }
+  CHECK(held >= 20);
+}
+
+TEST_CASE("each party of a cloud sees its own items and objects") {
+  std::vector<AssessedObject> objects;
+  objects.push_back(appliance_object("menshen-01", hardened()));
+  objects.push_back(server(hardened()));
+  const auto view = [&](View which) {
+    return assess(catalogue(), objects, {"demo", "m", "0"}, now, which);
+  };
+  CHECK(view(View::all).items.size() == 257);
+  CHECK(view(View::provider).objects.size() == 1);
+  CHECK(view(View::tenant).objects.size() == 2);
+  for (const View which : {View::provider, View::tenant}) {
+    const Assessment a = view(which);
+    CHECK(a.items.size() < 257);
+    CHECK(a.all.total == a.items.size());
+    const Responsible other = which == View::tenant ? Responsible::provider : Responsible::tenant;
+    for (const ItemResult& r : a.items) CHECK(r.item->responsible != other);
+  }
 }
 
 }  // namespace

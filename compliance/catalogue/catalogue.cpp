@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t file_bytes_max = 4U << 20U;
 constexpr std::string_view meta_file = "meta.yaml";
+constexpr std::string_view sources_file = "sources.yaml";
+constexpr std::string_view classes_file = "classes.yaml";
 
 void unique_checks(std::vector<Check>&& found, Catalogue& catalogue, Diagnostics& diagnostics) {
   for (Check& check : found) {
@@ -119,11 +121,15 @@ bool clause_less(const std::string& a, const std::string& b) {
 void take_file(const Source& source, const std::string& text, Catalogue& catalogue, bool& has_meta,
                Diagnostics& diagnostics) {
   if (source.check) {
-    if (auto checks = parse_checks(text, diagnostics))
+    if (auto checks = parse_checks(text, catalogue.sources, diagnostics))
       unique_checks(*std::move(checks), catalogue, diagnostics);
   } else if (source.path.filename() == meta_file) {
     if (auto meta = parse_meta(text, diagnostics)) catalogue.meta = *std::move(meta);
     has_meta = true;
+  } else if (source.path.filename() == sources_file) {
+    if (auto sources = parse_sources(text, diagnostics)) catalogue.sources = *std::move(sources);
+  } else if (source.path.filename() == classes_file) {
+    if (auto classes = parse_classes(text, diagnostics)) catalogue.classes = *std::move(classes);
   } else if (auto layer = parse_layer(text, diagnostics)) {
     catalogue.layers.push_back(*std::move(layer));
   }
@@ -135,6 +141,12 @@ const Item* Catalogue::find_item(std::string_view id) const {
   for (const Layer& layer : layers)
     for (const Item& item : layer.items)
       if (item.id == id) return &item;
+  return nullptr;
+}
+
+const ObjectClass* Catalogue::find_class(std::string_view id) const {
+  for (const ObjectClass& object_class : classes)
+    if (object_class.id == id) return &object_class;
   return nullptr;
 }
 

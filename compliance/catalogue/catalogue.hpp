@@ -15,6 +15,7 @@
 #include "base/diagnostic.hpp"
 #include "base/lang.hpp"
 #include "compliance/catalogue/expression.hpp"
+#include "compliance/catalogue/sources.hpp"
 
 namespace menshen::compliance {
 
@@ -67,7 +68,8 @@ struct Check {
   std::string id;  // policy-default-drop
   std::vector<std::string> items;
   Text title;
-  Text object;  // what was looked at: "this appliance"
+  Text object;              // what was looked at: "this appliance"
+  bool supporting = false;  // passing is evidence for a person; not passing proves nothing
   Expression assertion;
   std::optional<Expression> partial;  // tried when the assertion is false: 部分符合
   std::optional<Expression> applies;  // false: 不适用
@@ -87,6 +89,14 @@ struct Edition {
   double basic_above = 0;
 };
 
+// A class of assessed objects: one of the 2025 report's twelve, or the deployment's own.
+struct ObjectClass {
+  std::string id;  // server
+  Text title;
+  std::vector<std::string> layers;  // whose items are judged on it
+  bool host = false;                // facts can be collected from it (SSH, offline)
+};
+
 struct Meta {
   std::string standard;  // GB/T 22239-2019
   std::string version;   // of these data files
@@ -98,11 +108,14 @@ struct Meta {
 
 struct Catalogue {
   Meta meta;
+  Sources sources;  // what may be read and run on a host
+  std::vector<ObjectClass> classes;
   std::vector<Layer> layers;
   std::map<std::string, Check, std::less<>> checks;
   std::string digest_sha256;  // over all files, by name: names the exact rules in the report
 
-  [[nodiscard]] const Item* find_item(std::string_view id) const;  // linear
+  [[nodiscard]] const Item* find_item(std::string_view id) const;          // linear
+  [[nodiscard]] const ObjectClass* find_class(std::string_view id) const;  // linear
   [[nodiscard]] std::size_t item_count() const;
 };
 
@@ -120,7 +133,10 @@ struct LoadedCatalogue {
 // The pieces, for tests and fuzzing.
 [[nodiscard]] std::optional<Layer> parse_layer(std::string_view source, Diagnostics& diagnostics);
 [[nodiscard]] std::optional<std::vector<Check>> parse_checks(std::string_view source,
+                                                             const Sources& sources,
                                                              Diagnostics& diagnostics);
+[[nodiscard]] std::optional<std::vector<ObjectClass>> parse_classes(std::string_view source,
+                                                                    Diagnostics& diagnostics);
 [[nodiscard]] std::optional<Meta> parse_meta(std::string_view source, Diagnostics& diagnostics);
 
 }  // namespace menshen::compliance

@@ -8,8 +8,6 @@
 #include <initializer_list>
 #include <utility>
 
-#include "compliance/catalogue/sources.hpp"
-
 namespace menshen::compliance {
 namespace {
 
@@ -19,7 +17,7 @@ struct Named {
   std::string_view name;
   Operator op;
 };
-constexpr std::array<Named, 11> operators{{{"equals", Operator::equals},
+constexpr std::array<Named, 12> operators{{{"equals", Operator::equals},
                                            {"not_equals", Operator::not_equals},
                                            {"at_least", Operator::at_least},
                                            {"at_most", Operator::at_most},
@@ -27,6 +25,7 @@ constexpr std::array<Named, 11> operators{{{"equals", Operator::equals},
                                            {"lacks", Operator::lacks},
                                            {"one_of", Operator::one_of},
                                            {"matches", Operator::matches},
+                                           {"matches_none", Operator::matches_none},
                                            {"exists", Operator::exists},
                                            {"empty", Operator::empty},
                                            {"mode_at_most", Operator::mode_at_most}}};
@@ -37,7 +36,8 @@ constexpr std::size_t values_max = 200;
 // One parse of one expression tree; collects diagnostics and goes on.
 class Parser {
  public:
-  explicit Parser(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+  Parser(const Sources& sources, Diagnostics& diagnostics)
+      : sources_(sources), diagnostics_(diagnostics) {}
 
   std::optional<Expression> parse(const yaml::Node& node, std::size_t depth) {
     if (depth > Expression::depth_max) {
@@ -63,11 +63,12 @@ class Parser {
     if (node.find("service") != nullptr) return flag(node, "service", "host.processes.", "running");
     if (node.find("permission") != nullptr) return permission(node);
     if (node.find("command") != nullptr) return command(node);
+    if (node.find("text") != nullptr) return lines(node);
     error(node, "unknown-expression",
-          {"表达式须以 all_of、any_of、fact、file_setting、sysctl、package、service、permission 或 "
-           "command 开头",
+          {"表达式须以 all_of、any_of、fact、file_setting、sysctl、package、service、permission、"
+           "command 或 text 开头",
            "an expression is one of all_of, any_of, fact, file_setting, sysctl, package, service, "
-           "permission, command"});
+           "permission, command, text"});
     return std::nullopt;
   }
 
@@ -159,6 +160,7 @@ class Parser {
         if (list && !value.empty()) return true;
         break;
       case Operator::matches:
+      case Operator::matches_none:
         if (value.is_string() &&
             value.get_ref<const std::string&>().size() <= Expression::regex_bytes_max) {
           return true;
@@ -240,9 +242,9 @@ class Parser {
   std::optional<Expression> file_setting(const yaml::Node& node) {
     const auto file = text_of(node, "file_setting");
     if (!file) return std::nullopt;
-    const auto known = settings_files();
+    const auto& known = sources_.settings;
     if (std::none_of(known.begin(), known.end(),
-                     [&](const SettingsFile& f) { return f.path == *file; })) {
+                     [&](const SettingsFile& f) { return f.name == *file; })) {
       error(*node.find("file_setting"), "unknown-file",
             {fmt::format("“{}”不在采集的文件清单中", *file),
              fmt::format("\"{}\" is not among the collected files", *file)});
@@ -312,9 +314,7 @@ class Parser {
   std::optional<Expression> command(const yaml::Node& node) {
     const auto name = text_of(node, "command");
     if (!name) return std::nullopt;
-    const auto known = host_commands();
-    if (std::none_of(known.begin(), known.end(),
-                     [&](const HostCommand& c) { return c.name == *name; })) {
+    if (sources_.command(*name) == nullptr) {
       error(*node.find("command"), "unknown-command",
             {fmt::format("“{}”不在只读命令清单中", *name),
              fmt::format("\"{}\" is not among the read-only commands", *name)});
@@ -323,6 +323,21 @@ class Parser {
     return finish(node, fmt::format("host.command.{}.out", *name), {"command"});
   }
 
+  std::optional<Expression> lines(const yaml::Node& node) {
+    const auto name = text_of(node, "text");
+    if (!name) return std::nullopt;
+    const auto& known = sources_.texts;
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const SettingsFile& f) { return f.name == *name; })) {
+      error(*node.find("text"), "unknown-file",
+            {fmt::format("“{}”不在采集的文本清单中", *name),
+             fmt::format("\"{}\" is not among the collected texts", *name)});
+      return std::nullopt;
+    }
+    return finish(node, fmt::format("host.text.{}.lines", *name), {"text"});
+  }
+
+  const Sources& sources_;
   Diagnostics& diagnostics_;
 };
 
@@ -334,9 +349,10 @@ std::string_view operator_name(Operator op) {
   return "";
 }
 
-std::optional<Expression> parse_expression(const yaml::Node& node, Diagnostics& diagnostics) {
+std::optional<Expression> parse_expression(const yaml::Node& node, const Sources& sources,
+                                           Diagnostics& diagnostics) {
   const std::size_t before = diagnostics.errors();
-  auto result = Parser(diagnostics).parse(node, 1);
+  auto result = Parser(sources, diagnostics).parse(node, 1);
   if (diagnostics.errors() != before) return std::nullopt;
   return result;
 }

@@ -4,16 +4,17 @@
 //   all_of: [EXPR...]
 //   any_of: [EXPR...]
 //   {fact: PATH, OPERATOR: VALUE, default: VALUE}
-//   {file_setting: FILE, key: KEY, OPERATOR: VALUE, default: VALUE}  FILE as in settings_files()
+//   {file_setting: FILE, key: KEY, OPERATOR: VALUE, default: VALUE}  FILE as in Sources::settings
 //   {sysctl: KEY, OPERATOR: VALUE}
 //   {package: NAME, installed: true|false}
 //   {service: NAME, running: true|false}          NAME as the process calls itself (15 bytes)
 //   {permission: PATH, mode_at_most: "0640", owner: USER, group: GROUP}
-//   {command: NAME, OPERATOR: VALUE}              NAME as in host_commands()
+//   {command: NAME, OPERATOR: VALUE}              NAME as in Sources::commands
+//   {text: NAME, OPERATOR: VALUE}                 the lines of Sources::texts
 //
-// The last six are short for facts under host.file, host.sysctl, host.packages, host.processes,
-// host.modes and host.command. PATH is dotted: the longest fact name that begins it, then object
-// keys. `default` stands for a key that a collected file or object does not hold: what the program
+// The last seven are short for facts under host.file, host.sysctl, host.packages, host.processes,
+// host.modes, host.command and host.text. PATH is dotted: the longest fact name that begins it,
+// then object keys. `default` stands for a key that a collected file or object does not hold: what the program
 // itself would use then.
 #pragma once
 
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "base/yaml.hpp"
+#include "compliance/catalogue/sources.hpp"
 
 namespace menshen::compliance {
 
@@ -36,6 +38,7 @@ enum class Operator : unsigned char {
   lacks,         // list: none of the values is in it; text: not a substring
   one_of,        // the value is one of these
   matches,       // PCRE2, at most regex_bytes_max long, under fixed limits, unanchored; list: any
+  matches_none,  // text: no match; list: no element matches
   exists,        // the key is there (true) or not (false) in a fact that was collected
   empty,         // list, object or text without (true) or with (false) content
   mode_at_most,  // octal file mode without bits beyond these
@@ -63,6 +66,7 @@ struct Expression {
 
 // Each mistake is one diagnostic with its place; nothing is returned then.
 [[nodiscard]] std::optional<Expression> parse_expression(const yaml::Node& node,
+                                                         const Sources& sources,
                                                          Diagnostics& diagnostics);
 
 // "at_least" and so on, as the files write it.

@@ -6,124 +6,13 @@
 #include <initializer_list>
 #include <utility>
 
-#include "base/yaml.hpp"
 #include "compliance/catalogue/catalogue.hpp"
+#include "compliance/catalogue/reader.hpp"
 
 namespace menshen::compliance {
 namespace {
 
 using yaml::Node;
-
-constexpr std::size_t text_bytes_max = 4096;
-
-// Reads keys of one map; every failure is a diagnostic, the result is then a default value.
-class Reader {
- public:
-  Reader(const Node& node, Diagnostics& diagnostics,
-         std::initializer_list<std::string_view> allowed)
-      : node_(node), diagnostics_(diagnostics) {
-    if (!node.is_map()) {
-      error(node.range, "wrong-type", {"此处应为映射", "a map is expected here"});
-    } else {
-      yaml::reject_unknown_keys(node, allowed, diagnostics);
-    }
-  }
-
-  [[nodiscard]] const Node* find(std::string_view key) const {
-    const Node* value = node_.find(key);
-    return value != nullptr && value->kind == Node::Kind::null ? nullptr : value;
-  }
-  const Node* need(std::string_view key) {
-    const Node* value = find(key);
-    if (value == nullptr && node_.is_map()) {
-      error(node_.range, "missing-key",
-            {fmt::format("缺少 {}", key), fmt::format("{} is missing", key)});
-    }
-    return value;
-  }
-  std::string text(std::string_view key) {
-    const Node* value = need(key);
-    return value == nullptr ? std::string() : text_of(*value);
-  }
-  std::string text_or(std::string_view key, std::string fallback) {
-    const Node* value = find(key);
-    return value == nullptr ? std::move(fallback) : text_of(*value);
-  }
-  Text both(std::string_view key) {
-    const Node* value = need(key);
-    return value == nullptr ? Text{} : both_of(*value);
-  }
-  Text both_or_empty(std::string_view key) {
-    const Node* value = find(key);
-    return value == nullptr ? Text{} : both_of(*value);
-  }
-  Text both_of(const Node& value) {
-    Reader inner(value, diagnostics_, {"zh", "en"});
-    return {inner.text("zh"), inner.text("en")};
-  }
-  std::vector<Text> both_list(std::string_view key) {
-    std::vector<Text> result;
-    for (const Node* item : list(key)) result.push_back(both_of(*item));
-    return result;
-  }
-  std::vector<std::string> text_list(std::string_view key) {
-    std::vector<std::string> result;
-    for (const Node* item : list(key)) result.push_back(text_of(*item));
-    return result;
-  }
-  std::vector<const Node*> list(std::string_view key) {
-    std::vector<const Node*> result;
-    const Node* value = find(key);
-    if (value == nullptr) return result;
-    if (!value->is_sequence()) {
-      error(value->range, "wrong-type",
-            {fmt::format("{} 应为列表", key), fmt::format("{} is a list", key)});
-      return result;
-    }
-    for (const Node& item : value->items) result.push_back(&item);
-    return result;
-  }
-  std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max) {
-    const Node* value = need(key);
-    return value == nullptr ? min : yaml::as_integer(*value, min, max, diagnostics_).value_or(min);
-  }
-  bool flag(std::string_view key) {
-    const Node* value = find(key);
-    return value != nullptr && yaml::as_bool(*value, diagnostics_).value_or(false);
-  }
-  // The index of the value among `names`.
-  std::size_t choice(std::string_view key, std::initializer_list<std::string_view> names) {
-    const Node* value = need(key);
-    return value == nullptr ? 0 : choice_of(*value, names);
-  }
-  std::size_t choice_of(const Node& value, std::initializer_list<std::string_view> names) {
-    const std::string name = text_of(value);
-    const auto* found = std::find(names.begin(), names.end(), name);
-    if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
-    error(value.range, "unknown-value",
-          {fmt::format("“{}”不是可用的取值（{}）", name, fmt::join(names, "、")),
-           fmt::format("\"{}\" is none of {}", name, fmt::join(names, ", "))});
-    return 0;
-  }
-  std::string text_of(const Node& value) {
-    std::string result = yaml::as_string(value, diagnostics_).value_or("");
-    if (value.is_scalar() && (result.empty() || result.size() > text_bytes_max)) {
-      error(value.range, "out-of-range",
-            {fmt::format("文本应为 1 至 {} 字节", text_bytes_max),
-             fmt::format("a text takes 1 to {} bytes", text_bytes_max)});
-    }
-    return result;
-  }
-  void error(SourceRange range, std::string code, Text text) {
-    diagnostics_.error(std::move(code), range, std::move(text));
-  }
-  [[nodiscard]] const Node& node() const { return node_; }
-  Diagnostics& diagnostics() { return diagnostics_; }
-
- private:
-  const Node& node_;
-  Diagnostics& diagnostics_;
-};
 
 // 8.1.3.2.a, 8.1.1.8: digits and dots, at most one letter at the end.
 bool is_clause(std::string_view id) {
@@ -218,24 +107,25 @@ void parse_control(const Node& node, Layer& layer, bool technical, Diagnostics& 
     layer.items.push_back(parse_item(*item, control, diagnostics));
 }
 
-Check parse_check(const Node& node, Diagnostics& diagnostics) {
-  Reader reader(
-      node, diagnostics,
-      {"id", "items", "title", "object", "assert", "partial", "applies", "reasons", "remediation"});
+Check parse_check(const Node& node, const Sources& sources, Diagnostics& diagnostics) {
+  Reader reader(node, diagnostics,
+                {"id", "items", "title", "object", "supporting", "assert", "partial", "applies",
+                 "reasons", "remediation"});
   Check check;
   check.id = reader.text("id");
   check.items = reader.text_list("items");
   static_cast<void>(reader.need("items"));
   check.title = reader.both("title");
   check.object = reader.both("object");
+  check.supporting = reader.flag("supporting");
   if (const Node* expression = reader.need("assert")) {
-    if (auto parsed = parse_expression(*expression, diagnostics))
+    if (auto parsed = parse_expression(*expression, sources, diagnostics))
       check.assertion = *std::move(parsed);
   }
   if (const Node* expression = reader.find("partial"))
-    check.partial = parse_expression(*expression, diagnostics);
+    check.partial = parse_expression(*expression, sources, diagnostics);
   if (const Node* expression = reader.find("applies"))
-    check.applies = parse_expression(*expression, diagnostics);
+    check.applies = parse_expression(*expression, sources, diagnostics);
   if (const Node* reasons = reader.need("reasons")) {
     Reader inner(*reasons, diagnostics, {"pass", "partial", "fail"});
     check.pass_reason = inner.both("pass");
@@ -289,13 +179,40 @@ std::optional<Layer> parse_layer(std::string_view source, Diagnostics& diagnosti
   return layer;
 }
 
-std::optional<std::vector<Check>> parse_checks(std::string_view source, Diagnostics& diagnostics) {
+std::optional<std::vector<Check>> parse_checks(std::string_view source, const Sources& sources,
+                                               Diagnostics& diagnostics) {
   const auto document = yaml::parse(source, diagnostics);
   if (!document) return std::nullopt;
   Reader reader(*document, diagnostics, {"checks"});
   static_cast<void>(reader.need("checks"));
   std::vector<Check> result;
-  for (const Node* node : reader.list("checks")) result.push_back(parse_check(*node, diagnostics));
+  for (const Node* node : reader.list("checks"))
+    result.push_back(parse_check(*node, sources, diagnostics));
+  if (diagnostics.has_errors()) return std::nullopt;
+  return result;
+}
+
+std::optional<std::vector<ObjectClass>> parse_classes(std::string_view source,
+                                                      Diagnostics& diagnostics) {
+  const auto document = yaml::parse(source, diagnostics);
+  if (!document) return std::nullopt;
+  Reader reader(*document, diagnostics, {"classes"});
+  static_cast<void>(reader.need("classes"));
+  std::vector<ObjectClass> result;
+  for (const Node* node : reader.list("classes")) {
+    Reader inner(*node, diagnostics, {"id", "title", "layers", "collect"});
+    ObjectClass& added = result.emplace_back();
+    added.id = inner.text("id");
+    added.title = inner.both("title");
+    added.layers = inner.text_list("layers");
+    added.host = inner.choice("collect", {"manual", "host"}) == 1;
+    const auto same = [&](const ObjectClass& c) { return c.id == added.id; };
+    if (std::count_if(result.begin(), result.end(), same) > 1) {
+      inner.error(node->range, "duplicate-class",
+                  {fmt::format("对象类别 {} 重复", added.id),
+                   fmt::format("class {} occurs twice", added.id)});
+    }
+  }
   if (diagnostics.has_errors()) return std::nullopt;
   return result;
 }

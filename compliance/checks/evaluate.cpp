@@ -62,7 +62,7 @@ std::optional<std::int64_t> number_of(const json& value) {
 }
 
 // In a list one element is enough; anything but texts is an error.
-Outcome matches(const json& value, const std::string& pattern) {
+Outcome regex_test(const json& value, const std::string& pattern) {
   if (value.is_string()) return regex_matches(pattern, value.get_ref<const std::string&>());
   if (!value.is_array()) return Outcome::error;
   Outcome outcome = Outcome::no;
@@ -84,6 +84,11 @@ bool same(const json& a, const json& b) {
   };
   const bool scalars = !a.is_structured() && !b.is_structured() && !a.is_null() && !b.is_null();
   return scalars && (a.is_string() || b.is_string()) && text(a) == text(b);
+}
+
+Outcome opposite(Outcome outcome) {
+  if (outcome == Outcome::yes) return Outcome::no;
+  return outcome == Outcome::no ? Outcome::yes : outcome;
 }
 
 Outcome from(bool truth) { return truth ? Outcome::yes : Outcome::no; }
@@ -147,7 +152,9 @@ Outcome compare(const Predicate& p, const json& value) {
       return from(std::any_of(p.expected.begin(), p.expected.end(),
                               [&](const json& v) { return same(value, v); }));
     case Operator::matches:
-      return matches(value, p.expected.get_ref<const std::string&>());
+      return regex_test(value, p.expected.get_ref<const std::string&>());
+    case Operator::matches_none:
+      return opposite(regex_test(value, p.expected.get_ref<const std::string&>()));
     case Operator::exists:
       return from(p.expected.get<bool>());
     case Operator::empty:
@@ -195,6 +202,8 @@ Text expectation(const Predicate& p) {
       return {"取值为其一：" + value, "is one of " + value};
     case Operator::matches:
       return {"匹配 " + value, "matches " + value};
+    case Operator::matches_none:
+      return {"均不匹配 " + value, "none matches " + value};
     case Operator::exists:
       return wanted ? Text{"存在", "present"} : Text{"不存在", "not present"};
     case Operator::empty:
@@ -272,6 +281,12 @@ std::string fill(const std::string& text, const Facts& facts, Lang lang) {
 
 Text fill(const Text& text, const Facts& facts) {
   return {fill(text.zh, facts, Lang::zh), fill(text.en, facts, Lang::en)};
+}
+
+bool only_host(const Expression& expression) {
+  if (expression.kind == Expression::Kind::predicate)
+    return expression.predicate.path.compare(0, 5, "host.") == 0;
+  return std::all_of(expression.children.begin(), expression.children.end(), only_host);
 }
 
 const Observation* first(const std::vector<Observation>& all, Outcome outcome) {
@@ -354,6 +369,11 @@ Outcome evaluate(const Expression& expression, const Facts& facts,
   if (error) return Outcome::error;
   if (unknown) return Outcome::unknown;
   return all ? Outcome::yes : Outcome::no;
+}
+
+bool is_host_check(const Check& check) {
+  return only_host(check.assertion) && (!check.partial || only_host(*check.partial)) &&
+         (!check.applies || only_host(*check.applies));
 }
 
 CheckResult run_check(const Check& check, const Facts& facts) {

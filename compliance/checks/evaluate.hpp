@@ -43,10 +43,14 @@ inline constexpr std::size_t observed_bytes_max = 400;
 
 struct CheckResult {
   const Check* check = nullptr;
+  std::size_t object = 0;  // index into Assessment::objects
   Verdict verdict = Verdict::not_checked;
   Text reason;
   std::vector<Observation> observations;
 };
+
+// Whether the check asks for nothing but facts of a host, so that it can be run on any of them.
+[[nodiscard]] bool is_host_check(const Check& check);
 [[nodiscard]] CheckResult run_check(const Check& check, const Facts& facts);
 
 }  // namespace menshen::compliance

@@ -26,11 +26,19 @@ Facts facts() {
   return f;
 }
 
+Sources sources() {
+  Sources s;
+  s.settings.push_back({"/etc/login.defs", {"/etc/login.defs"}, SettingsStyle::space, {}});
+  s.texts.push_back({"pg_hba", {"/pg_hba.conf"}, SettingsStyle::equals, {}});
+  s.commands.push_back({"sshd", {"sshd", "-T"}});
+  return s;
+}
+
 std::optional<Expression> parse(const std::string& text, std::string* why = nullptr) {
   Diagnostics diagnostics("expr", text);
   const auto node = yaml::parse(text, diagnostics);
   REQUIRE(node);
-  auto result = parse_expression(*node, diagnostics);
+  auto result = parse_expression(*node, sources(), diagnostics);
   if (why != nullptr) *why = diagnostics.render(Lang::en);
   return result;
 }

@@ -13,7 +13,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Diagnostics diagnostics("fuzz.yaml", text);
   const auto node = yaml::parse(text, diagnostics);
   if (!node) return 0;
-  const auto expression = parse_expression(*node, diagnostics);
+  static const Sources sources = [] {
+    Sources s;
+    s.settings.push_back({"/etc/login.defs", {"/etc/login.defs"}, SettingsStyle::space, {}});
+    s.texts.push_back({"pg_hba", {"/pg_hba.conf"}, SettingsStyle::equals, {}});
+    s.commands.push_back({"sshd", {"sshd", "-T"}});
+    return s;
+  }();
+  const auto expression = parse_expression(*node, sources, diagnostics);
   if (!expression) return 0;
   static const Facts facts = [] {
     Facts f;

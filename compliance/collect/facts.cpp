@@ -36,6 +36,7 @@ Provenance make_provenance(std::string object, std::string source, WallTime coll
   p.sha256 = sha256_hex(raw);
   p.sm3 = sm3_hex(raw);
   p.raw_bytes = raw.size();
+  p.raw = std::make_shared<const std::string>(raw);
   p.excerpt = printable(raw, excerpt_bytes_max);
   return p;
 }

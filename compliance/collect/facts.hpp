@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ struct Provenance {
   std::string sha256;  // lower-case hex, over the raw bytes
   std::string sm3;
   std::size_t raw_bytes = 0;
+  std::shared_ptr<const std::string> raw;  // what the digests are of
   std::string excerpt;  // the beginning of the raw text, valid UTF-8, at most excerpt_bytes_max
 };
 

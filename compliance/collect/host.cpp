@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "compliance/collect/parse.hpp"
+#include "compliance/collect/utf8.hpp"
 
 namespace menshen::compliance {
 namespace {
@@ -17,40 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr WallTime day = WallTime{86'400} * 1'000'000'000;
-
-constexpr std::array<std::string_view, 19> sysctls{"net.ipv4.ip_forward",
-                                                   "net.ipv4.tcp_syncookies",
-                                                   "net.ipv4.icmp_echo_ignore_broadcasts",
-                                                   "net.ipv4.conf.all.accept_redirects",
-                                                   "net.ipv4.conf.all.accept_source_route",
-                                                   "net.ipv4.conf.all.send_redirects",
-                                                   "net.ipv4.conf.all.rp_filter",
-                                                   "net.ipv4.conf.all.log_martians",
-                                                   "net.ipv6.conf.all.accept_redirects",
-                                                   "net.ipv6.conf.all.accept_source_route",
-                                                   "kernel.randomize_va_space",
-                                                   "kernel.kptr_restrict",
-                                                   "kernel.dmesg_restrict",
-                                                   "kernel.unprivileged_bpf_disabled",
-                                                   "kernel.yama.ptrace_scope",
-                                                   "kernel.sysrq",
-                                                   "fs.protected_hardlinks",
-                                                   "fs.protected_symlinks",
-                                                   "fs.suid_dumpable"};
-
-constexpr std::array<std::string_view, 13> mode_paths{"/etc/passwd",
-                                                      "/etc/shadow",
-                                                      "/etc/group",
-                                                      "/etc/gshadow",
-                                                      "/etc/ssh/sshd_config",
-                                                      "/etc/sudoers",
-                                                      "/etc/crontab",
-                                                      "/var/log",
-                                                      "/var/log/audit",
-                                                      "/etc/menshen",
-                                                      "/var/lib/menshen",
-                                                      "/var/lib/menshen/audit",
-                                                      "/var/lib/menshen/policy"};
 
 constexpr std::array<std::string_view, 8> pam_files{
     "/etc/pam.d/common-auth",    "/etc/pam.d/common-account", "/etc/pam.d/common-password",
@@ -81,22 +48,71 @@ Result<std::vector<std::string>> list_if_there(const HostAccess& host, const std
   return std::vector<std::string>();
 }
 
-const HostCommand& command_named(std::string_view name) {
-  const auto all = host_commands();
-  return *std::find_if(all.begin(), all.end(),
-                       [&](const HostCommand& c) { return c.name == name; });
+std::string text_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// `*` matches any run of characters but a leading dot.
+bool matches(std::string_view pattern, std::string_view name) {
+  if (name.empty() || (name[0] == '.' && pattern[0] != '.')) return false;
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t after = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      after = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++after;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+// Paths that a pattern stands for, sorted; one without `*` stands for itself, there or not.
+Result<std::vector<std::string>> expand(const HostAccess& host, const std::string& pattern) {
+  const std::size_t star = pattern.find('*');
+  if (star == std::string::npos) return std::vector<std::string>{pattern};
+  const std::size_t begin = pattern.rfind('/', star);
+  const std::size_t end = pattern.find('/', star);
+  const std::string folder = pattern.substr(0, begin);
+  const std::string part =
+      pattern.substr(begin + 1, end == std::string::npos ? end : end - begin - 1);
+  std::vector<std::string> paths;
+  for (const std::string& name : MENSHEN_TRY(list_if_there(host, folder))) {
+    if (!matches(part, name)) continue;
+    const std::string path = folder + "/" + name;
+    if (end == std::string::npos) {
+      paths.push_back(path);
+      continue;
+    }
+    for (std::string& inner : MENSHEN_TRY(expand(host, path + pattern.substr(end))))
+      paths.push_back(std::move(inner));
+  }
+  return paths;
 }
 
 // One collection run: results of commands and the process list are used by more than one subject.
 class Collector {
  public:
-  Collector(const HostAccess& host, const Clock& clock, const std::string& object)
-      : host_(host), clock_(clock), object_(object) {}
+  Collector(const HostAccess& host, const Sources& sources, const Clock& clock,
+            const std::string& object)
+      : host_(host), sources_(sources), clock_(clock), object_(object) {}
 
   Facts run() {
-    for (const HostCommand& command : host_commands()) run_command(command);
+    for (const HostCommand& command : sources_.commands) run_command(command);
     subject("host.identity", &Collector::identity);
-    for (const SettingsFile& file : settings_files()) settings_file(file);
+    for (const SettingsFile& file : sources_.settings) settings_file(file);
+    for (const SettingsFile& file : sources_.texts) text_file(file);
     subject("host.processes", &Collector::processes);
     subject("host.accounts", &Collector::accounts);
     subject("host.pam", &Collector::pam);
@@ -114,6 +130,9 @@ class Collector {
     subject("host.malware", &Collector::malware);
     subject("host.lsm", &Collector::lsm);
     subject("host.trusted", &Collector::trusted);
+    subject("host.groups", &Collector::groups);
+    subject("host.storage", &Collector::storage);
+    subject("host.firewall", &Collector::firewall);
     return std::move(facts_);
   }
 
@@ -152,11 +171,16 @@ class Collector {
     }
   }
 
-  // The output of a command that ran and ended well; nothing where its program is not installed.
-  Result<std::optional<std::string>> output(std::string_view name, Raw& raw) {
+  // The output of a command that ran and ended well (or with `also`); nothing where its program is
+  // not installed.
+  Result<std::optional<std::string>> output(std::string_view name, Raw& raw, int also = 0) {
     const Facts::Found found = facts_.find(fmt::format("host.command.{}", name));
-    const HostCommand& command = command_named(name);
-    const std::string shown = fmt::format("command {}", fmt::join(command.arguments, " "));
+    const HostCommand* command = sources_.command(name);
+    if (found.fact == nullptr || command == nullptr) {
+      return fail(ErrorCode::invalid, {fmt::format("采集清单中没有命令 {}", name),
+                                       fmt::format("the sources name no command {}", name)});
+    }
+    const std::string shown = fmt::format("command {}", fmt::join(command->arguments, " "));
     if (found.fact->failure) {
       raw.add(shown, "");
       return fail(ErrorCode::unavailable, *found.fact->failure);
@@ -168,7 +192,7 @@ class Collector {
     }
     const std::string out = value.at("out").get<std::string>();
     raw.add(shown, out);
-    if (const int status = value.at("status").get<int>(); status != 0) {
+    if (const int status = value.at("status").get<int>(); status != 0 && status != also) {
       return fail(ErrorCode::unavailable, {fmt::format("{} 以状态 {} 结束", shown, status),
                                            fmt::format("{} ended with status {}", shown, status)});
     }
@@ -185,29 +209,82 @@ class Collector {
       raw.add(path, *content);
       std::string text = *content;
       if (std::string_view(key) == "os") {
-        text = parse::settings(*content, SettingsStyle::equals).value("PRETTY_NAME", "");
-        text.erase(std::remove(text.begin(), text.end(), '"'), text.end());
+        const json os = parse::settings(*content, SettingsStyle::equals);
+        text = text_at(os, "PRETTY_NAME");
+        value["family"] = parse::os_family(text_at(os, "ID"), text_at(os, "ID_LIKE"));
       }
       value[key] = text.substr(0, text.find('\n'));
     }
     return value;
   }
 
+  // The files of one subject that are there, secrets taken out: name and content.
+  using Contents = std::vector<std::pair<std::string, std::string>>;
+  Result<Contents> contents(const SettingsFile& file) {
+    Contents result;
+    for (const std::string& pattern : file.files) {
+      for (const std::string& path : MENSHEN_TRY(expand(host_, pattern))) {
+        const auto status = host_.status(path);
+        if (status && status->directory) continue;
+        auto content = MENSHEN_TRY(read_if_there(host_, path));
+        if (content) result.emplace_back(path, parse::redact_settings(*content, file));
+      }
+    }
+    return result;
+  }
+
+  void add_or_fail(const std::string& name, Collected value, Raw raw) {
+    if (raw.source.empty()) raw.source = name;
+    if (value) {
+      facts_.add(name, *std::move(value), provenance(raw));
+    } else {
+      facts_.fail(name, value.error().text, provenance(raw));
+    }
+  }
+
+  // host.file.NAME: {"present": true, "files": [...], "settings": {...}}
   void settings_file(const SettingsFile& file) {
     Raw raw;
-    raw.source = fmt::format("file {}", file.path);
-    const std::string name = fmt::format("host.file.{}", file.path);
-    auto content = read_if_there(host_, std::string(file.path));
-    if (!content) {
-      facts_.fail(name, content.error().text, provenance(raw));
-      return;
+    add_or_fail("host.file." + file.name, settings_of(file, raw), std::move(raw));
+  }
+  Collected settings_of(const SettingsFile& file, Raw& raw) {
+    json value = {{"present", false}, {"files", json::array()}};
+    for (const auto& [path, content] : MENSHEN_TRY(contents(file))) {
+      raw.add("file " + path, content);
+      value["present"] = true;
+      value["files"].push_back(path);
+      if (!value.contains("settings")) value["settings"] = json::object();
+      if (!parse::settings_into(content, file.style, value["settings"])) {
+        return fail(ErrorCode::invalid, {path + " 的内容无法识别", path + " cannot be parsed"});
+      }
     }
-    json value = {{"present", content->has_value()}};
-    if (*content) {
-      raw.text = **content;
-      value["settings"] = parse::settings(**content, file.style);
+    if (raw.source.empty()) raw.source = fmt::format("file {}", fmt::join(file.files, ", "));
+    return value;
+  }
+
+  // host.text.NAME: {"present": true, "lines": [...]}
+  void text_file(const SettingsFile& file) {
+    Raw raw;
+    add_or_fail("host.text." + file.name, lines_of(file, raw), std::move(raw));
+  }
+  Collected lines_of(const SettingsFile& file, Raw& raw) {
+    json value = {{"present", false}};
+    for (const auto& [path, content] : MENSHEN_TRY(contents(file))) {
+      raw.add("file " + path, content);
+      value["present"] = true;
+      json& lines = value["lines"];
+      if (lines.is_null()) lines = json::array();
+      for (const std::string_view line : parse::lines(content)) {
+        if (lines.size() >= parse::text_lines_max) {
+          return fail(ErrorCode::limit,
+                      {fmt::format("{} 超过 {} 行", path, parse::text_lines_max),
+                       fmt::format("{} has more than {} lines", path, parse::text_lines_max)});
+        }
+        lines.push_back(printable(line));
+      }
     }
-    facts_.add(name, std::move(value), provenance(raw));
+    if (raw.source.empty()) raw.source = fmt::format("file {}", fmt::join(file.files, ", "));
+    return value;
   }
 
   Collected processes(Raw& raw) {
@@ -254,6 +331,12 @@ class Collector {
       raw.add(fmt::format("file {}", path), *content);
       parse::pam(*content, value);
     }
+    if (const auto su = MENSHEN_TRY(read_if_there(host_, "/etc/pam.d/su"))) {
+      raw.add("file /etc/pam.d/su", *su);
+      json one = {{"modules", json::object()}, {"options", json::object()}};
+      parse::pam(*su, one);
+      value["su"] = one["modules"].value("auth", json::array());
+    }
     if (found == 0) return fail(ErrorCode::not_found, {"没有 PAM 配置", "no PAM configuration"});
     for (const char* kind : {"auth", "account", "password", "session"})
       if (!value["modules"].contains(kind)) value["modules"][kind] = json::array();
@@ -262,10 +345,9 @@ class Collector {
 
   // The smallest idle timeout that a login shell sets; 0: none.
   Collected session(Raw& raw) {
-    std::vector<std::string> paths{"/etc/profile", "/etc/bash.bashrc"};
-    for (const std::string& name : MENSHEN_TRY(list_if_there(host_, "/etc/profile.d")))
-      if (name.size() > 3 && name.substr(name.size() - 3) == ".sh")
-        paths.push_back("/etc/profile.d/" + name);
+    std::vector<std::string> paths{"/etc/profile", "/etc/bashrc", "/etc/bash.bashrc"};
+    for (std::string& path : MENSHEN_TRY(expand(host_, "/etc/profile.d/*.sh")))
+      paths.push_back(std::move(path));
     long tmout = 0;
     for (const std::string& path : paths) {
       const auto content = MENSHEN_TRY(read_if_there(host_, path));
@@ -284,8 +366,8 @@ class Collector {
 
   Collected sudo(Raw& raw) {
     std::vector<std::string> paths{"/etc/sudoers"};
-    for (const std::string& name : MENSHEN_TRY(list_if_there(host_, "/etc/sudoers.d")))
-      paths.push_back("/etc/sudoers.d/" + name);
+    for (std::string& path : MENSHEN_TRY(expand(host_, "/etc/sudoers.d/*")))
+      paths.push_back(std::move(path));
     json value = {{"installed", false}, {"without_password", json::array()}};
     for (const std::string& path : paths) {
       const auto content = MENSHEN_TRY(read_if_there(host_, path));
@@ -307,14 +389,14 @@ class Collector {
   Collected sysctl(Raw& raw) {
     json value = json::object();
     std::string listing;
-    for (const std::string_view key : sysctls) {
+    for (const std::string& key : sources_.sysctls) {
       std::string path = fmt::format("/proc/sys/{}", key);
       std::replace(path.begin() + 10, path.end(), '.', '/');
       auto content = MENSHEN_TRY(read_if_there(host_, path));
       if (!content) continue;
       content->erase(std::remove(content->begin(), content->end(), '\n'), content->end());
       listing += fmt::format("{} = {}\n", key, *content);
-      value[std::string(key)] = *content;
+      value[key] = *content;
     }
     raw.add("/proc/sys", listing);
     return value;
@@ -323,15 +405,23 @@ class Collector {
   Collected modes(Raw& raw) {
     json value = json::object();
     std::string listing;
-    for (const std::string_view path : mode_paths) {
-      const auto status = host_.status(std::string(path));
+    unsigned keys = 0;
+    unsigned key_bits = 0;
+    for (const std::string& path : MENSHEN_TRY(expand_all(sources_.modes))) {
+      const auto status = host_.status(path);
       if (!status && status.error().code == ErrorCode::not_found) continue;
       if (!status) return tl::make_unexpected(status.error());
       const std::string mode = fmt::format("{:04o}", status->mode);
       listing += fmt::format("{} {} {} {}\n", mode, status->owner, status->group, path);
-      value[std::string(path)] = {
-          {"mode", mode}, {"owner", status->owner}, {"group", status->group}};
+      value[path] = {{"mode", mode}, {"owner", status->owner}, {"group", status->group}};
+      if (matches("ssh_host_*_key", path.substr(path.rfind('/') + 1))) {
+        ++keys;
+        key_bits |= status->mode;
+      }
     }
+    // All host keys together: what any of them lets others do.
+    if (keys > 0)
+      value["ssh_host_keys"] = {{"count", keys}, {"mode", fmt::format("{:04o}", key_bits)}};
     raw.add("stat", listing);
     return value;
   }
@@ -362,41 +452,78 @@ class Collector {
     return value;
   }
 
-  Collected packages(Raw& raw) {
-    const auto text = MENSHEN_TRY(output("packages", raw));
-    if (!text) {
-      return fail(ErrorCode::not_found,
-                  {"没有 dpkg-query，无法列出软件包", "no dpkg-query: packages cannot be listed"});
-    }
-    return parse::packages(*text);
+  Result<std::vector<std::string>> expand_all(const std::vector<std::string>& patterns) {
+    std::vector<std::string> paths;
+    for (const std::string& pattern : patterns)
+      for (std::string& path : MENSHEN_TRY(expand(host_, pattern)))
+        paths.push_back(std::move(path));
+    return paths;
   }
 
-  // Without package lists apt would say "nothing to do": nothing is known, and nothing is said.
-  Collected updates(Raw& raw) {
-    const auto names = MENSHEN_TRY(list_if_there(host_, "/var/lib/apt/lists"));
+  Collected packages(Raw& raw) {
+    const auto dpkg = MENSHEN_TRY(output("packages", raw));
+    const auto rpm = MENSHEN_TRY(output("packages_rpm", raw));
+    if (!dpkg && !rpm) {
+      return fail(ErrorCode::not_found, {"没有 dpkg-query 或 rpm，无法列出软件包",
+                                         "neither dpkg-query nor rpm: packages cannot be listed"});
+    }
+    json value = dpkg ? parse::packages(*dpkg) : json::object();
+    // On a Debian system rpm may be installed as a tool, with an empty database.
+    if (rpm) value.update(parse::packages(*rpm));
+    return value;
+  }
+
+  // When the newest of the files was written; 0: there is none.
+  Result<WallTime> newest_of(std::initializer_list<const char*> patterns) {
     WallTime newest = 0;
-    for (const std::string& name : names) {
-      if (name.find("_Packages") == std::string::npos &&
-          name.find("InRelease") == std::string::npos)
-        continue;
-      const auto status = host_.status("/var/lib/apt/lists/" + name);
-      if (status) newest = std::max(newest, status->modified);
+    for (const char* pattern : patterns) {
+      for (const std::string& path : MENSHEN_TRY(expand(host_, pattern))) {
+        const auto status = host_.status(path);
+        if (status) newest = std::max(newest, status->modified);
+      }
     }
-    const auto text = MENSHEN_TRY(output("updates", raw));
-    if (!text || newest == 0) {
-      return fail(ErrorCode::not_found, {"没有软件包索引，无法得知待装更新",
-                                         "no package lists: pending updates are not known"});
+    return newest;
+  }
+
+  // Without package lists the tools would say "nothing to do": nothing is known, and nothing is
+  // said.
+  Collected updates(Raw& raw) {
+    const WallTime apt_lists =
+        MENSHEN_TRY(newest_of({"/var/lib/apt/lists/*_Packages", "/var/lib/apt/lists/*InRelease"}));
+    const WallTime dnf_lists = MENSHEN_TRY(newest_of({"/var/cache/dnf/*/repodata/repomd.xml"}));
+    if (apt_lists != 0) {
+      if (const auto apt = MENSHEN_TRY(output("updates", raw))) return apt_updates(*apt, apt_lists);
     }
+    if (dnf_lists != 0) {
+      if (const auto dnf = MENSHEN_TRY(output("updates_dnf", raw, dnf_has_updates)))
+        return dnf_updates(*dnf, dnf_lists);
+    }
+    return fail(ErrorCode::not_found, {"没有软件包索引，无法得知待装更新",
+                                       "no package lists: pending updates are not known"});
+  }
+
+  json apt_updates(std::string_view text, WallTime newest) {
     int pending = 0;
     int security = 0;
-    for (const std::string_view line : parse::lines(*text)) {
+    for (const std::string_view line : parse::lines(text)) {
       if (line.substr(0, 5) != "Inst ") continue;
       ++pending;
       if (line.find("ecurity") != std::string_view::npos) ++security;
     }
-    return json{{"list_age_days", (clock_.wall() - newest) / day},
-                {"pending", pending},
-                {"security", security}};
+    return {{"list_age_days", (clock_.wall() - newest) / day},
+            {"pending", pending},
+            {"security", security}};
+  }
+
+  // Each line "NAME.ARCH  VERSION  REPOSITORY" is one security update.
+  static constexpr int dnf_has_updates = 100;
+  json dnf_updates(std::string_view text, WallTime newest) {
+    int security = 0;
+    for (const std::string_view line : parse::lines(text)) {
+      const std::string_view first = line.substr(0, line.find_first_of(" \t"));
+      if (first.size() < line.size() && first.find('.') != std::string_view::npos) ++security;
+    }
+    return {{"list_age_days", (clock_.wall() - newest) / day}, {"security", security}};
   }
 
   Collected time(Raw& raw) {
@@ -438,8 +565,8 @@ class Collector {
   Collected logging(Raw& raw) {
     json targets = json::array();
     std::vector<std::string> paths{"/etc/rsyslog.conf"};
-    for (const std::string& name : MENSHEN_TRY(list_if_there(host_, "/etc/rsyslog.d")))
-      paths.push_back("/etc/rsyslog.d/" + name);
+    for (std::string& path : MENSHEN_TRY(expand(host_, "/etc/rsyslog.d/*.conf")))
+      paths.push_back(std::move(path));
     for (const std::string& path : paths) {
       const auto content = MENSHEN_TRY(read_if_there(host_, path));
       if (!content) continue;
@@ -501,7 +628,36 @@ class Collector {
     return json{{"tpm", tpm}, {"secure_boot", secure}, {"ima", ima}};
   }
 
+  // Accounts of the groups that give rights.
+  Collected groups(Raw& raw) {
+    const std::string text = MENSHEN_TRY(host_.read("/etc/group"));
+    raw.add("file /etc/group", text);
+    return parse::groups(text);
+  }
+
+  // Volumes that are encrypted at rest, by their names in the device mapper.
+  Collected storage(Raw& raw) {
+    json encrypted = json::array();
+    for (const std::string& path : MENSHEN_TRY(expand(host_, "/dev/mapper/*"))) {
+      const std::string name = path.substr(path.rfind('/') + 1);
+      if (name.find("crypt") != std::string::npos || name.rfind("luks-", 0) == 0)
+        encrypted.push_back(name);
+    }
+    raw.add("/dev/mapper", encrypted.dump());
+    return json{{"encrypted", encrypted}};
+  }
+
+  // A chain that drops or rejects what it does not accept, on input.
+  Collected firewall(Raw& raw) {
+    const auto text = MENSHEN_TRY(output("firewall", raw));
+    json value = {
+        {"installed", text.has_value()}, {"daemon", runs("firewalld")}, {"default_drop", false}};
+    if (text) value["default_drop"] = parse::input_drops(*text);
+    return value;
+  }
+
   const HostAccess& host_;
+  const Sources& sources_;
   const Clock& clock_;
   const std::string& object_;
   Facts facts_;
@@ -510,8 +666,9 @@ class Collector {
 
 }  // namespace
 
-Facts collect_host(const HostAccess& host, const Clock& clock, const std::string& object) {
-  return Collector(host, clock, object).run();
+Facts collect_host(const HostAccess& host, const Sources& sources, const Clock& clock,
+                   const std::string& object) {
+  return Collector(host, sources, clock, object).run();
 }
 
 }  // namespace menshen::compliance

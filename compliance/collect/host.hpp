@@ -60,7 +60,7 @@ class LocalHost final : public HostAccess {
 // Everything under "host.": one fact a subject; a subject that cannot be read is a failed fact, the
 // rest goes on. `object` names the host in the provenance. Takes as long as the slowest command, at
 // most their timeouts' sum.
-[[nodiscard]] Facts collect_host(const HostAccess& host, const Clock& clock,
+[[nodiscard]] Facts collect_host(const HostAccess& host, const Sources& sources, const Clock& clock,
                                  const std::string& object);
 
 }  // namespace menshen::compliance

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "compliance/catalogue/catalogue.hpp"
 #include "compliance/collect/parse.hpp"
 #include "compliance/testing/fake_host.hpp"
 
@@ -14,7 +15,15 @@ using testing::FixedClock;
 
 const WallTime now = parse_time("2026-11-23T08:00:00Z").value();
 
-Facts collect(const FakeHost& host) { return collect_host(host, FixedClock(now), "menshen-01"); }
+const Catalogue& catalogue() {
+  static const LoadedCatalogue loaded = load_catalogue(MENSHEN_MLPS_DIR);
+  REQUIRE(loaded.catalogue);
+  return *loaded.catalogue;
+}
+
+Facts collect(const FakeHost& host) {
+  return collect_host(host, catalogue().sources, FixedClock(now), "menshen-01");
+}
 
 json value(const Facts& facts, std::string_view path) {
   const Facts::Found found = facts.find(path);
@@ -29,7 +38,7 @@ TEST_CASE("a weak host is seen as it is") {
   CHECK(value(facts, "host.accounts.empty_passwords") == json({"guest"}));
   CHECK(value(facts, "host.accounts.weak_hashes") == json({"toor"}));
   CHECK(value(facts, "host.accounts.expired_but_open") == json({"wang"}));
-  CHECK(value(facts, "host.listening.exposed_tcp") == json({22, 23}));
+  CHECK(value(facts, "host.listening.exposed_tcp") == json({22, 23, 2375}));
   CHECK(value(facts, "host.listening.exposed_udp") == json({161}));
   CHECK(value(facts, "host.sudo.without_password").size() == 1);
   CHECK(value(facts, "host.updates.security") == 1);

@@ -74,8 +74,16 @@ std::string lower(std::string_view text) {
 }
 
 // How a password is stored; never the password's hash itself.
+// A field that was replaced where it was read says its kind itself.
 std::string_view password_kind(std::string_view field) {
+  static constexpr std::array<std::string_view, 9> kinds{
+      "empty", "locked", "yescrypt", "sha512", "sha256", "bcrypt", "md5", "des", "other"};
   if (field.empty()) return "empty";
+  if (field.size() > 2 && field.front() == '<' && field.back() == '>') {
+    const std::string_view inner = field.substr(1, field.size() - 2);
+    const auto* known = std::find(kinds.begin(), kinds.end(), inner);
+    if (known != kinds.end()) return *known;
+  }
   if (field[0] == '!' || field[0] == '*') return "locked";
   if (field.substr(0, 3) == "$y$" || field.substr(0, 4) == "$gy$") return "yescrypt";
   if (field.substr(0, 3) == "$6$") return "sha512";
@@ -90,6 +98,32 @@ bool can_login(std::string_view shell) {
   return !shell.empty() && shell.find("nologin") == std::string_view::npos &&
          shell.find("/false") == std::string_view::npos &&
          shell.find("/sync") == std::string_view::npos;
+}
+
+// `"x"`, `'x'` and `x;` are x.
+std::string_view unquoted(std::string_view text) {
+  while (!text.empty() && text.back() == ';') text = trim(text.substr(0, text.size() - 1));
+  if (text.size() >= 2 && text.front() == text.back() &&
+      (text.front() == '"' || text.front() == '\'')) {
+    text = text.substr(1, text.size() - 2);
+  }
+  return text;
+}
+
+// One line without the secrets it may hold; keys are compared without regard to case.
+std::string redact_line(std::string_view line, const SettingsFile& file) {
+  const std::size_t begin = line.find_first_not_of(" \t#");
+  if (begin == std::string_view::npos) return std::string(line);
+  const std::size_t end = std::min(line.find_first_of(" \t=", begin), line.size());
+  const std::string word = lower(line.substr(begin, end - begin));
+  const auto secret = [&](const std::string& key) { return lower(key) == word; };
+  if (std::any_of(file.secrets.begin(), file.secrets.end(), secret)) {
+    const std::size_t equals = line.find('=');
+    if (file.style == SettingsStyle::equals && equals != std::string_view::npos)
+      return std::string(line.substr(0, equals + 1)) + "<set>";
+    return std::string(line.substr(0, end)) + " <set>";
+  }
+  return std::string(line);
 }
 
 long number_or(std::string_view text, long fallback) {
@@ -131,8 +165,13 @@ std::vector<std::string_view> lines(std::string_view text) {
   return result;
 }
 
-json settings(std::string_view text, SettingsStyle style) {
-  json result = json::object();
+bool settings_into(std::string_view text, SettingsStyle style, json& result) {
+  if (style == SettingsStyle::json) {
+    const json document = json::parse(text, nullptr, false);
+    if (!document.is_object()) return false;
+    result.update(document);
+    return true;
+  }
   for (std::string_view line : lines(text)) {
     if (line[0] == '[' || line[0] == ';' || line[0] == '!') continue;
     const std::size_t cut =
@@ -140,14 +179,67 @@ json settings(std::string_view text, SettingsStyle style) {
     const std::string key(trim(line.substr(0, cut)));
     if (key.empty()) continue;
     json value = true;
-    if (cut != std::string_view::npos) value = std::string(trim(line.substr(cut + 1)));
+    if (cut != std::string_view::npos) value = std::string(unquoted(trim(line.substr(cut + 1))));
     if (style == SettingsStyle::equals) {
       result[key] = std::move(value);
     } else {
       add_repeated(result, key, std::move(value));
     }
   }
+  return true;
+}
+
+json settings(std::string_view text, SettingsStyle style) {
+  json result = json::object();
+  static_cast<void>(settings_into(text, style, result));
   return result;
+}
+
+std::string redact_settings(std::string_view text, const SettingsFile& file) {
+  if (file.secrets.empty()) return std::string(text);
+  std::string result;
+  each_line(text, [&](std::string_view line) {
+    result += redact_line(line, file);
+    result += '\n';
+  });
+  return result;
+}
+
+std::string_view os_family(std::string_view id, std::string_view like) {
+  const std::string all = fmt::format(" {} {} ", id, like);
+  for (const char* name : {" debian ", " ubuntu ", " uos ", " deepin "})
+    if (all.find(name) != std::string::npos) return "debian";
+  for (const char* name : {" rhel ", " fedora ", " centos ", " openEuler ", " anolis ", " kylin "})
+    if (all.find(name) != std::string::npos) return "rpm";
+  return "other";
+}
+
+json groups(std::string_view text) {
+  json result = json::object();
+  each_line(text, [&](std::string_view line) {
+    const auto f = fields(line, ':');
+    if (f.size() < 4 || f[0].empty()) return;
+    json& members = result[std::string(f[0])];
+    if (members.is_null()) members = json::array();
+    for (const std::string_view name : fields(f[3], ','))
+      if (!name.empty()) push(members, name);
+  });
+  return result;
+}
+
+bool input_drops(std::string_view text) {
+  bool input = false;
+  bool drops = false;
+  for (const std::string_view line : lines(text)) {
+    if (line.substr(0, 6) == "chain ") input = false;
+    if (line.find("hook input") != std::string_view::npos) {
+      input = true;
+      drops = drops || line.find("policy drop") != std::string_view::npos;
+    }
+    // A last rule without a condition decides for whatever came so far.
+    if (input && (line == "drop" || line.substr(0, 6) == "reject")) drops = true;
+  }
+  return drops;
 }
 
 json accounts(std::string_view passwd, std::string_view shadow, long today) {

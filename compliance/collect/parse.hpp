@@ -16,8 +16,24 @@ inline constexpr std::size_t names_max = 200;  // of accounts, ports and the lik
 // Lines without comments (#) and surrounding blanks, empty ones left out.
 [[nodiscard]] std::vector<std::string_view> lines(std::string_view text);
 
-// Keys to texts; a key without value is true.
+inline constexpr std::size_t text_lines_max = 5000;  // of one subject under host.text
+
+// Keys to texts (quotes around a value and a semicolon after it left out); a key without value is
+// true. false: not of that style (json only).
+[[nodiscard]] bool settings_into(std::string_view text, SettingsStyle style, nlohmann::json& into);
 [[nodiscard]] nlohmann::json settings(std::string_view text, SettingsStyle style);
+
+// The text with the values of `file.secrets` replaced by <set>, in comments too.
+[[nodiscard]] std::string redact_settings(std::string_view text, const SettingsFile& file);
+
+// "debian", "rpm", or "other", from ID and ID_LIKE of os-release.
+[[nodiscard]] std::string_view os_family(std::string_view id, std::string_view like);
+
+// group lines: {name: [members...]}.
+[[nodiscard]] nlohmann::json groups(std::string_view text);
+
+// `nft list ruleset`: a base chain on the input hook whose policy is drop, or that ends in one.
+[[nodiscard]] bool input_drops(std::string_view text);
 
 // passwd and shadow together: see host.accounts in host_facts.md. `today` in days since 1970.
 [[nodiscard]] nlohmann::json accounts(std::string_view passwd, std::string_view shadow, long today);

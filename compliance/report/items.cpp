@@ -108,8 +108,9 @@ void Page::finding_row(const ItemResult& result) {
     const CheckResult& check_result = a_.checks[c];
     if (check_result.verdict != Verdict::failing && check_result.verdict != Verdict::partial)
       continue;
-    put("<p>{}</p><p class=\"open\">{}{}</p>", t(check_result.reason), t("整改：", "Remedy: "),
-        t(check_result.check->remediation.text));
+    put("<p>{}{}</p><p class=\"open\">{}{}</p>",
+        a_.objects.size() > 1 ? fmt::format("<b>{}</b> ", object_name(check_result)) : "",
+        t(check_result.reason), t("整改：", "Remedy: "), t(check_result.check->remediation.text));
   }
   put("</td></tr>\n");
 }
@@ -140,21 +141,24 @@ void Page::item(const ItemResult& result) {
       escape_html(item.id), open ? " open" : "", escape_html(item.id), t(item.control_title),
       t(item.requirement), badge(result.verdict));
   item_facts(result);
-  for (const std::size_t c : result.checks) check(a_.checks[c]);
+  item_checks(result);
   if (result.open_objects && judged(result.verdict)) {
     std::string names;
     for (const Text& object : item.objects)
       names += (names.empty() ? "" : t("；", "; ")) + t(object);
     put("<p class=\"open\"><b>{}</b>{}</p>\n",
         t("其他测评对象（未检）：", "Other objects (open): "),
-        options_.lang == Lang::zh ? "除本机外的" + names : names + " other than this appliance");
+        options_.lang == Lang::zh ? "除已采集对象外的" + names
+                                  : names + " other than those collected from");
   }
   put("</div>\n</details>\n");
 }
 
 void Page::item_facts(const ItemResult& result) {
   const Item& item = *result.item;
-  put("<dl>\n<dt>{}</dt><dd>{}</dd>\n", t("判定", "Standing"), t(result.reason));
+  put("<dl>\n<dt>{}</dt><dd>{}{}</dd>\n", t("判定", "Standing"), t(result.reason),
+      result.incomplete ? t("（另有证据缺失，见下）", " (other evidence is missing, see below)")
+                        : "");
   std::string names;
   for (const Text& object : item.objects) names += (names.empty() ? "" : t("；", "; ")) + t(object);
   std::string methods;
@@ -181,11 +185,39 @@ void Page::item_facts(const ItemResult& result) {
   put("</dl>\n");
 }
 
+std::string Page::object_name(const CheckResult& result) const {
+  return escape_html(a_.objects[result.object].name);
+}
+
+// Results that need attention in full. Of those that pass on many objects, the first in full and
+// the others by name: each is in assessment.json.
+void Page::item_checks(const ItemResult& result) {
+  std::map<const Check*, std::vector<std::size_t>> same;
+  for (const std::size_t c : result.checks) {
+    const CheckResult& one = a_.checks[c];
+    const bool quiet = one.verdict == Verdict::conforming || one.verdict == Verdict::not_applicable;
+    std::vector<std::size_t>& others = same[one.check];
+    if (!quiet || others.empty()) check(one);
+    if (quiet) others.push_back(c);
+  }
+  for (const auto& [which, results] : same) {
+    if (results.size() < 2) continue;
+    std::string names;
+    for (std::size_t i = 1; i < results.size(); ++i) {
+      const CheckResult& one = a_.checks[results[i]];
+      names += fmt::format("{}{} ({})", names.empty() ? "" : t("、", ", "), object_name(one),
+                           t(verdict_text(one.verdict)));
+    }
+    put("<p class=\"open\"><b>{}</b>{}{}</p>\n", t(which->title), t("：另有 ", ": also "), names);
+  }
+}
+
 void Page::check(const CheckResult& result) {
   put("<div class=\"check c-{}\">\n<h4><span>{}</span>{}</h4>\n<p class=\"why\">{} "
       "<span class=\"open\">{}{}</span></p>\n",
       verdict_name(result.verdict), t(result.check->title), badge(result.verdict), t(result.reason),
-      t("对象：", "Object: "), t(result.check->object));
+      t("对象：", "Object: "),
+      fmt::format("{} · {}", object_name(result), t(result.check->object)));
   observations(result);
   if (result.verdict == Verdict::failing || result.verdict == Verdict::partial)
     remediation(result.check->remediation);
@@ -198,7 +230,7 @@ void Page::observations(const CheckResult& result) {
       t("检查点", "Looked at"), t("期望", "Expected"), t("实测", "Observed"), t("结果", "Result"),
       t("证据", "Evidence"));
   for (const Observation& o : result.observations) {
-    const auto source = source_of_.find(o.fact);
+    const auto source = source_of_.find(std::pair(result.object, o.fact));
     put("<tr><td class=\"mono\">{}</td><td>{}</td><td class=\"mono\">{}</td>"
         "<td class=\"{}\">{}</td><td class=\"n\">{}</td></tr>\n",
         escape_html(o.path), t(o.expected),

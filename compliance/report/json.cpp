@@ -50,7 +50,19 @@ std::string_view name_of(Automation automation) {
   return "";
 }
 
-json check(const CheckResult& r) {
+std::string_view name_of(Responsible responsible) {
+  switch (responsible) {
+    case Responsible::provider:
+      return "provider";
+    case Responsible::tenant:
+      return "tenant";
+    case Responsible::both:
+      return "both";
+  }
+  return "";
+}
+
+json check(const CheckResult& r, const Assessment& a) {
   json observations = json::array();
   for (const Observation& o : r.observations) {
     observations.push_back({{"path", printable(o.path)},
@@ -61,6 +73,7 @@ json check(const CheckResult& r) {
   }
   return {
       {"id", r.check->id},
+      {"object_id", printable(a.objects[r.object].id)},
       {"title", both(r.check->title)},
       {"object", both(r.check->object)},
       {"verdict", verdict_name(r.verdict)},
@@ -81,17 +94,27 @@ json item(const ItemResult& r) {
                  {"reason", both(r.reason)},
                  {"supported", r.supported},
                  {"open_objects", r.open_objects},
+                 {"incomplete", r.incomplete},
                  {"checks", r.item->checks}};
   if (r.item->high_risk && !r.item->high_risk->trigger.empty())
     result["trigger"] = r.item->high_risk->trigger;
   return result;
 }
 
-json facts(const Facts& all) {
-  json result = json::array();
-  for (const auto& [name, fact] : all.all()) {
+json object(const AssessedObject& o) {
+  return {{"id", printable(o.id)},
+          {"name", printable(o.name)},
+          {"class", printable(o.class_id)},
+          {"address", printable(o.address)},
+          {"responsible", name_of(o.responsible)},
+          {"appliance", o.appliance}};
+}
+
+void facts(const AssessedObject& object, json& result) {
+  for (const auto& [name, fact] : object.facts.all()) {
     const Provenance& p = fact.provenance;
     json entry = {{"name", printable(name)},
+                  {"object_id", printable(object.id)},
                   {"object", printable(p.object)},
                   {"source", printable(p.source)},
                   {"collected_at", format_utc(p.collected_at)},
@@ -101,7 +124,18 @@ json facts(const Facts& all) {
     if (fact.failure) entry["failure"] = both(*fact.failure);
     result.push_back(std::move(entry));
   }
-  return result;
+}
+
+std::string_view name_of(View view) {
+  switch (view) {
+    case View::all:
+      return "all";
+    case View::provider:
+      return "provider";
+    case View::tenant:
+      return "tenant";
+  }
+  return "";
 }
 
 }  // namespace
@@ -136,11 +170,15 @@ std::string to_json(const Assessment& a) {
     layer["title"] = both(a.catalogue->layers[i].title);
     out["layers"].push_back(std::move(layer));
   }
+  out["view"] = name_of(a.view);
+  out["objects"] = json::array();
+  for (const AssessedObject& o : a.objects) out["objects"].push_back(object(o));
   out["items"] = json::array();
   for (const ItemResult& r : a.items) out["items"].push_back(item(r));
   out["checks"] = json::array();
-  for (const CheckResult& r : a.checks) out["checks"].push_back(check(r));
-  out["facts"] = facts(a.facts);
+  for (const CheckResult& r : a.checks) out["checks"].push_back(check(r, a));
+  out["facts"] = json::array();
+  for (const AssessedObject& object : a.objects) facts(object, out["facts"]);
   return out.dump(1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -7,12 +7,12 @@
 namespace menshen::compliance {
 namespace {
 
-// Facts that a check used, grouped by where they came from.
-std::set<std::string, std::less<>> used_facts(const Assessment& a) {
-  std::set<std::string, std::less<>> used;
+// Facts that a check used, by their object.
+std::set<std::pair<std::size_t, std::string>> used_facts(const Assessment& a) {
+  std::set<std::pair<std::size_t, std::string>> used;
   for (const CheckResult& check : a.checks)
     for (const Observation& o : check.observations)
-      if (!o.fact.empty()) used.insert(o.fact);
+      if (!o.fact.empty()) used.emplace(check.object, o.fact);
   return used;
 }
 
@@ -41,15 +41,15 @@ Text band(const Edition& edition, int tenths) {
 Page::Page(const Assessment& assessment, const ReportOptions& options)
     : a_(assessment), options_(options) {
   std::map<std::string, std::size_t> by_source;
-  for (const std::string& name : used_facts(a_)) {
-    const Fact& fact = a_.facts.all().find(name)->second;
+  for (const auto& [object, name] : used_facts(a_)) {
+    const Fact& fact = a_.objects[object].facts.all().find(name)->second;
     const std::string key = fmt::format("{}|{}|{}", fact.provenance.object, fact.provenance.source,
                                         fact.provenance.sha256);
     const auto [at, fresh] = by_source.emplace(key, sources_.size());
     if (fresh) sources_.push_back({&fact.provenance, {}, {}});
     sources_[at->second].facts.push_back(name);
     if (fact.failure) sources_[at->second].failure = *fact.failure;
-    source_of_.emplace(name, at->second);
+    source_of_.emplace(std::pair(object, name), at->second);
   }
 }
 
@@ -78,6 +78,7 @@ std::string Page::render() {
   summary();
   editions();
   layers();
+  objects();
   findings();
   items();
   evidence();
@@ -146,11 +147,12 @@ void Page::summary() {
   put("<p>{}</p>\n</section>\n",
       options_.lang == Lang::zh
           ? fmt::format(
-                "自动判定依据本机实际采集的证据得出，只对本机有效；已判定的 {} 项中有 {} 项另有其他"
-                "测评对象，须在这些对象上继续测评，详见各项“其他测评对象”。",
+                "自动判定依据所列对象上实际采集的证据得出，只对这些对象有效；已判定的 {} 项中有 {} "
+                "项另有其他测评对象，须继续测评，详见各项“其他测评对象”。",
                 a_.all.judged(), open_objects)
           : fmt::format(
-                "Verdicts rest on evidence collected on this appliance and hold for it alone: "
+                "Verdicts rest on evidence collected from the objects listed and hold for them "
+                "alone: "
                 "{} judged items, {} of which have further objects that remain to be assessed "
                 "(see \"Other objects\" of each item).",
                 a_.all.judged(), open_objects));
@@ -282,6 +284,30 @@ void Page::layers() {
   total("8.2", t("云计算安全扩展要求", "Cloud extension"), a_.cloud);
   total("", t("合计", "Total"), a_.all);
   put("</tfoot>\n</table>\n</section>\n");
+}
+
+// What was looked at: each object with its own counts of checks.
+void Page::objects() {
+  put("<section>\n<h2>{}</h2>\n<table>\n<thead><tr><th>{}</th><th>{}</th><th>{}</th>",
+      t("已采集对象", "Objects looked at"), t("对象", "Object"), t("类别", "Class"),
+      t("地址", "Address"));
+  for (const Verdict verdict : verdicts) put("<th class=\"n\">{}</th>", t(verdict_text(verdict)));
+  put("</tr></thead>\n<tbody>\n");
+  for (std::size_t i = 0; i < a_.objects.size(); ++i) {
+    const AssessedObject& object = a_.objects[i];
+    Tally tally;
+    for (const CheckResult& check : a_.checks)
+      if (check.object == i) tally.add(check.verdict);
+    const ObjectClass* object_class = a_.catalogue->find_class(object.class_id);
+    put("<tr><td>{}{}</td><td>{}</td><td class=\"mono\">{}</td>", escape_html(object.name),
+        object.appliance ? t("（本设备）", " (this appliance)") : "",
+        object_class == nullptr ? escape_html(object.class_id) : t(object_class->title),
+        escape_html(object.address));
+    for (const Verdict verdict : verdicts) put("<td class=\"n\">{}</td>", tally.count(verdict));
+    put("</tr>\n");
+  }
+  put("</tbody>\n</table>\n<p class=\"open\">{}</p>\n</section>\n",
+      t("按检查计数，非按测评项计数。", "Counts are of checks, not of items."));
 }
 
 void Page::evidence() {

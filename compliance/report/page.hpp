@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "compliance/report/markup.hpp"
@@ -45,6 +46,7 @@ class Page {
     fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
   }
   [[nodiscard]] std::string badge(Verdict verdict) const;
+  [[nodiscard]] std::string object_name(const CheckResult& result) const;
   [[nodiscard]] std::string item_link(const ItemResult& result) const;
 
   void header();
@@ -55,12 +57,14 @@ class Page {
   void editions();
   void layers();
   void layer_row(std::string_view id, const std::string& title, const Tally& tally);
+  void objects();
   void findings();
   void finding_row(const ItemResult& result);
   void items();
   void item(const ItemResult& result);
   void item_facts(const ItemResult& result);
   void check(const CheckResult& result);
+  void item_checks(const ItemResult& result);
   void observations(const CheckResult& result);
   void remediation(const Remediation& remediation);
   void evidence();
@@ -70,7 +74,7 @@ class Page {
   const Assessment& a_;
   const ReportOptions& options_;
   std::vector<EvidenceSource> sources_;
-  std::map<std::string, std::size_t, std::less<>> source_of_;  // fact name -> index
+  std::map<std::pair<std::size_t, std::string>, std::size_t> source_of_;  // object, fact -> index
   std::string out_;
 };
 

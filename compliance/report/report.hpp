@@ -16,7 +16,7 @@ struct ReportOptions {
   std::string file_name =
       "report.html";  // as it will be stored: named in "how to verify this page"
   std::string sidecar_name = "report.html.evidence.json";  // the audit store's proof of its digest
-  std::vector<std::string> verify_commands{};                // further ones to print there
+  std::vector<std::string> verify_commands{};              // further ones to print there
 };
 
 [[nodiscard]] std::string render_html(const Assessment& assessment, const ReportOptions& options);

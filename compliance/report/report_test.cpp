@@ -22,7 +22,8 @@ const Catalogue& catalogue() {
 }
 
 Assessment mixed() {
-  Facts facts = collect_host(testing::weak_host(now), FixedClock(now), "menshen-01");
+  Facts facts =
+      collect_host(testing::weak_host(now), catalogue().sources, FixedClock(now), "menshen-01");
   testing::add_sound_product_facts(facts, now);
   return assess(catalogue(), std::move(facts), {"市政务云", "menshen-01", "0.1.0"}, now);
 }

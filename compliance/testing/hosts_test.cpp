@@ -50,11 +50,25 @@ FakeHost weak_host(WallTime now) {
   settings(host, "/etc/profile", "umask 022\n");
   settings(host, "/etc/sudoers", "wang ALL=(ALL) NOPASSWD: ALL\n");
   settings(host, "/proc/net/tcp",
-           "  sl local\n" + tcp_line(0, "00000000", 22, "0A") + tcp_line(1, "00000000", 23, "0A"));
+           "  sl local\n" + tcp_line(0, "00000000", 22, "0A") + tcp_line(1, "00000000", 23, "0A") +
+               tcp_line(2, "00000000", 2375, "0A"));
   settings(host, "/proc/net/udp", "  sl local\n" + tcp_line(0, "00000000", 161, "07"));
   for (const char* key : {"accept_source_route", "accept_redirects", "send_redirects"})
     settings(host, fmt::format("/proc/sys/net/ipv4/conf/all/{}", key), "1\n");
-  processes(host, {"sshd", "telnetd"});
+  processes(host, {"sshd", "telnetd", "dockerd"});
+  // Every software as it should not be.
+  settings(host, "/etc/postgresql/15/main/postgresql.conf", "port = 5432\n");
+  settings(host, "/etc/postgresql/15/main/pg_hba.conf", "host all all 0.0.0.0/0 trust\n");
+  settings(host, "/etc/mysql/my.cnf", "[mysqld]\nskip-grant-tables\n");
+  settings(host, "/etc/redis/redis.conf", "bind 0.0.0.0\nprotected-mode no\n");
+  settings(host, "/etc/nginx/nginx.conf", "ssl_protocols TLSv1 TLSv1.2;\naccess_log off;\n");
+  settings(host, "/etc/docker/daemon.json", R"({"hosts": ["tcp://0.0.0.0:2375"]})");
+  settings(host, "/var/lib/kubelet/config.yaml", "authorization:\n  mode: AlwaysAllow\n");
+  settings(host, "/etc/pam.d/su", "auth sufficient pam_rootok.so\n");
+  host.files["/etc/ssh/ssh_host_rsa_key"].mode = 0644;
+  settings(host, "/proc/sys/kernel/randomize_va_space", "0\n");
+  settings(host, "/proc/sys/fs/suid_dumpable", "2\n");
+  host.commands["firewall"] = "table inet filter {\n}\n";
   host.commands["sshd"] =
       "port 22\nlistenaddress 0.0.0.0:22\nlistenaddress [::]:22\npermitrootlogin yes\n"
       "maxauthtries 20\nlogingracetime 0\nclientaliveinterval 0\npasswordauthentication yes\n"
@@ -101,7 +115,33 @@ FakeHost hardened_host(WallTime now) {
   settings(host, "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
            std::string("\x06\0\0\0\x01", 5));
   host.files["/var/lib/clamav/daily.cld"] = {"", 0644, "clamav", "clamav", now - 2 * day};
-  processes(host, {"sshd", "chronyd", "rsyslogd", "auditd", "clamd", "freshclam"});
+  settings(host, "/etc/postgresql/15/main/postgresql.conf",
+           "ssl = on\nlog_connections = on\nlog_statement = 'mod'\n");
+  settings(host, "/etc/postgresql/15/main/pg_hba.conf",
+           "local all postgres peer\nhostssl all all 10.0.0.0/8 scram-sha-256\n");
+  settings(host, "/etc/my.cnf", "[mysqld]\nrequire_secure_transport = ON\n");
+  settings(host, "/etc/redis/redis.conf",
+           "bind 127.0.0.1 -::1\nprotected-mode yes\nrequirepass hunter2\n");
+  settings(host, "/etc/nginx/nginx.conf",
+           "ssl_protocols TLSv1.2 TLSv1.3;\naccess_log /var/log/nginx/access.log;\n");
+  settings(host, "/etc/docker/daemon.json", R"({"icc": false, "userns-remap": "default"})");
+  settings(host, "/var/lib/kubelet/config.yaml",
+           "authentication:\n  x509:\n    clientCAFile: /etc/kubernetes/pki/ca.crt\n"
+           "authorization:\n  mode: Webhook\nreadOnlyPort: 0\n");
+  settings(host, "/etc/pam.d/su", "auth sufficient pam_rootok.so\nauth required pam_wheel.so\n");
+  settings(host, "/sys/kernel/security/lsm", "capability,selinux\n");
+  settings(host, "/dev/mapper/luks-data", "");
+  host.files["/etc/ssh/ssh_host_ed25519_key"].mode = 0600;
+  settings(host, "/proc/sys/kernel/randomize_va_space", "2\n");
+  settings(host, "/proc/sys/kernel/dmesg_restrict", "1\n");
+  settings(host, "/proc/sys/fs/protected_hardlinks", "1\n");
+  settings(host, "/proc/sys/fs/protected_symlinks", "1\n");
+  settings(host, "/proc/sys/fs/suid_dumpable", "0\n");
+  host.commands["firewall"] =
+      "table inet filter {\n chain input {\n  type filter hook input "
+      "priority 0; policy drop;\n }\n}\n";
+  processes(host, {"sshd", "chronyd", "rsyslogd", "auditd", "clamd", "freshclam", "dockerd",
+                   "keepalived"});
   host.commands["sshd"] =
       "port 22\nlistenaddress 10.0.2.10:22\npermitrootlogin no\nmaxauthtries 4\n"
       "logingracetime 60\nclientaliveinterval 300\npasswordauthentication no\n"
@@ -109,7 +149,9 @@ FakeHost hardened_host(WallTime now) {
       "authenticationmethods publickey,keyboard-interactive\n"
       "hostkey /etc/ssh/ssh_host_ed25519_key\nciphers aes256-gcm@openssh.com\n"
       "macs hmac-sha2-512-etm@openssh.com\nkexalgorithms curve25519-sha256\n";
-  host.commands["packages"] = "openssl\t3.0.15\tinstalled\naide\t0.18\tinstalled\n";
+  host.commands["packages"] =
+      "openssl\t3.0.15\tinstalled\naide\t0.18\tinstalled\n"
+      "borgbackup\t1.2\tinstalled\n";
   host.commands["updates"] = "";
   host.commands["time_chrony"] = "Reference ID    : C0000201\nLeap status     : Normal\n";
   host.commands["audit_status"] = "enabled 2\nfailure 1\npid 411\n";
@@ -142,7 +184,18 @@ void add_sound_product_facts(Facts& facts, WallTime now) {
   add("system", R"({"daemons_running":["menshen-auditd"],"daemons_missing":[],
     "daemons_as_root":[],"daemons_with_net_admin":["menshen-policyd"],
     "daemons_without_no_new_privs":[],"version":"0.1.0","settings_mode":"0640",
-    "settings_owner":"root","sockets_open_to_others":[]})");
+    "settings_owner":"root","sockets_open_to_others":[],"conntrack_percent":3,
+    "memory_available_percent":61,"management_interfaces":["mgmt0"],"link_busy_percent":12,
+    "policy_administrators":["li"],"audit_administrators":["wu"],
+    "administrators_of_both":[]})");
+  add("scope", R"({"objects":21,"classes_present":["server"],"classes_missing":[],
+    "without_owner":[],"without_importance":[],"without_location":[],"hosts":3,
+    "hosts_collected":3,"hosts_not_collected":[],"hosts_failed":[],
+    "system_administrators":["a"],"audit_administrators":["b"],"security_administrators":["c"],
+    "administrators_of_two_kinds":[]})");
+  add("wire", R"({"events":5120,"addresses":14,"cleartext_management":[],"tls_sessions":77,
+    "weak_tls":[],"certificates_expired":[],"unlisted_addresses":[]})");
+  add("runs", R"({"kept":4,"last_age_days":28})");
 }
 
 void add_neglected_product_facts(Facts& facts, WallTime now) {
@@ -159,15 +212,27 @@ void add_neglected_product_facts(Facts& facts, WallTime now) {
     "digest":"","drops_total":0})");
   add("sensor", R"({"running":false,"inline":false,"fail_mode":"open","rules_loaded":0,
     "rules_rejected":9,"rules_block":0,"rules_age_days":400,"protocols":[],"alerts":4,
-    "alerts_incomplete":4,"alarm_outputs":[]})");
-  add("audit", R"({"running":false,"verified":false,"chain_ok":false,"records":0,
+    "queue_lost":44,"alerts_incomplete":4,"alarm_outputs":[]})");
+  add("audit", R"({"profile":"intl","running":false,"verified":false,"chain_ok":false,"records":0,
     "records_incomplete":1,"kinds":[],"retention_days":30,"checkpoint_age_seconds":90000,
     "store_mode":"0666","key_mode":"0644","single_writer":false,"disk_free_percent":2,
     "backup_targets":[],"policy_changes":1,"policy_changes_without_actor":1})");
   add("system", R"({"daemons_as_root":["menshen-sensord","menshen-auditd"],
     "daemons_with_net_admin":["menshen-sensord","menshen-auditd","menshen-policyd"],
     "daemons_without_no_new_privs":["menshen-auditd"],"version":"","settings_mode":"0666",
-    "settings_owner":"nobody","sockets_open_to_others":["policyd.sock"]})");
+    "settings_owner":"nobody","sockets_open_to_others":["policyd.sock"],
+    "daemons_missing":["menshen-sensord"],"conntrack_percent":97,"memory_available_percent":3,
+    "management_interfaces":[],"link_busy_percent":96,"policy_administrators":["li"],
+    "audit_administrators":["li"],"administrators_of_both":["li"]})");
+  add("scope", R"({"objects":0,"without_owner":["x"],"without_importance":["x"],
+    "without_location":["x"],"hosts":2,"hosts_collected":0,"hosts_not_collected":["x","y"],
+    "system_administrators":[],"audit_administrators":[],"security_administrators":[],
+    "administrators_of_two_kinds":["li"]})");
+  add("wire", R"({"events":9,"addresses":3,"cleartext_management":["telnet 10.0.0.1 -> 10.0.0.2"],
+    "tls_sessions":2,"weak_tls":["10.0.0.3 TLSv1"],"certificates_expired":[],
+    "unlisted_addresses":["10.0.0.9 in all"]
+})");
+  add("runs", R"({"kept":1,"last_age_days":500})");
 }
 
 }  // namespace menshen::compliance::testing

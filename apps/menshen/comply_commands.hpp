@@ -1,0 +1,11 @@
+// The further files of `menshen comply`.
+#pragma once
+
+#include "apps/menshen/cli.hpp"
+
+namespace menshen::apps {
+
+void add_comply_hosts_commands(CLI::App& group, Cli& cli);    // inventory, script, import
+void add_comply_package_commands(CLI::App& group, Cli& cli);  // export, verify
+
+}  // namespace menshen::apps
