@@ -16,7 +16,7 @@ TEST_CASE("what first bytes tell") {
       {Direction::to_server, "\r\n\r\nGET /"sv, AppProto::http1},
       {Direction::to_server, "FROB /x HTTP/1.1\r\n"sv, AppProto::http1},
       {Direction::to_server, "FROB /x FTP/1.1\r\n"sv, AppProto::failed},
-      {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, AppProto::failed},
+      {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, AppProto::sip},
       {Direction::to_server, "OPTIONS * HTTP/1.1\r\n"sv, AppProto::http1},
       {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, AppProto::failed},
       {Direction::to_server, "EHLO mail\r\n"sv, AppProto::failed},
