@@ -14,8 +14,8 @@
 //
 // The last seven are short for facts under host.file, host.sysctl, host.packages, host.processes,
 // host.modes, host.command and host.text. PATH is dotted: the longest fact name that begins it,
-// then object keys. `default` stands for a key that a collected file or object does not hold: what the program
-// itself would use then.
+// then object keys. `default` stands for a key that a collected file or object does not hold: what
+// the program itself would use then.
 #pragma once
 
 #include <cstdint>
