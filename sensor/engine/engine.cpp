@@ -120,9 +120,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   void one(PacketMeta& packet, std::size_t index) {
     drop_told = false;
     if (packet.dropped()) return refused(packet);
-    if (packet.tunnel || packet.fragment) open(packet, 0, 0);
-    if (packet.dropped()) return refused(packet);
     if (!packet.fragment) table.assign(packet, index);
+    if (packet.dropped()) return;
+    if (packet.tunnel || packet.fragment) open(packet, {});
+    if (packet.dropped()) return refused(packet);
     inspect(packet);
   }
 
@@ -157,17 +158,25 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
 
   // ---- packets out of packets -------------------------------------------------------------------
 
+  // How an inner packet was come by.
+  struct Way {
+    std::uint64_t tenant = 0;
+    std::size_t depth = 0;
+    const FlowLabel* label = nullptr;  // of the flow whose packets carry it; null: no tunnel
+  };
+
   // The datagram that this part completes, or the tunnel's content, goes through all stages before
   // the packet that brought it; inline, what happens to it happens to that packet.
-  void open(PacketMeta& outer, std::uint64_t tenant, std::size_t depth) {
+  void open(PacketMeta& outer, Way way) {
+    if (outer.flow != nullptr && outer.flow->label.mode == InspectMode::none) return;
     PacketMeta inner;
     std::array<Anomaly, packet_anomalies_max> places;
     inner.anomaly_places = places.data();
     inner.link = LinkType::raw_ip;
     Bytes bytes;
     if (outer.fragment) {
-      if (datagrams.size() <= depth) datagrams.resize(depth + 1);
-      const auto whole = defrag.add(outer, tenant, datagrams[depth]);
+      if (datagrams.size() <= way.depth) datagrams.resize(way.depth + 1);
+      const auto whole = defrag.add(outer, way.tenant, datagrams[way.depth]);
       outer.payload_length = 0;  // a part is not looked into by itself
       if (!whole) return;
       bytes = *whole;
@@ -178,9 +187,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       bytes = content->bytes;
       inner.link = content->link;
       inner.checksum_trusted = outer.checksum_trusted;
-      tenant = tunnel_tenant(tenant, outer, *content);
+      way.tenant = tunnel_tenant(way.tenant, outer, *content);
+      if (outer.flow != nullptr) way.label = &outer.flow->label;
     }
-    if (depth == tunnel_depth_max) {
+    if (way.depth++ == tunnel_depth_max) {
       outer.note(Anomaly::too_many_layers);
       if (options.inline_mode) outer.refuse(Verdict::drop, DropReason::tunnel_depth);
       return;
@@ -196,17 +206,18 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       inner.vlan_count = outer.vlan_count;
     }
     decode(inner, decode_options(), decode_counters);
-    derived(inner, tenant, depth);
+    derived(inner, way);
     if (inner.dropped()) outer.refuse(Verdict::drop, inner.reason);
   }
 
-  void derived(PacketMeta& inner, std::uint64_t tenant, std::size_t depth) {
-    if (!inner.dropped() && (inner.tunnel || inner.fragment)) open(inner, tenant, depth + 1);
-    if (inner.dropped()) {
-      refused(inner);
-    } else {
-      if (!inner.fragment) table.assign_derived(inner, tenant);
+  void derived(PacketMeta& inner, const Way& way) {
+    const bool whole = !inner.dropped();
+    if (whole && !inner.fragment) table.assign_derived(inner, way.tenant, way.label);
+    if (!inner.dropped() && (inner.tunnel || inner.fragment)) open(inner, way);
+    if (!inner.dropped()) {
       inspect(inner);
+    } else if (inner.reason != DropReason::flow_dropped) {
+      refused(inner);
     }
     if (!inner.dropped()) return;
     if (options.inline_mode) return tell_drop(inner);

@@ -10,14 +10,25 @@ using testing::EventList;
 using testkit::packet;
 using testkit::Packet;
 
+// The policy lets this pair of addresses pass uninspected.
+class TrustsInner final : public FlowLabeler {
+ public:
+  [[nodiscard]] FlowLabel label(const FiveTuple& tuple) const noexcept override {
+    FlowLabel label;
+    if (tuple.src == IpAddr::v4(0x0a000001)) label.mode = InspectMode::none;
+    return label;
+  }
+};
+
 struct Sensor {
-  explicit Sensor(std::string_view rules, bool inline_mode = false) {
+  explicit Sensor(std::string_view rules, bool inline_mode = false,
+                  const FlowLabeler* labeler = nullptr) {
     RuleSetBuilder builder;
     builder.add_text("test.rules", rules);
     EngineOptions options;
     options.inline_mode = inline_mode;
     engine = std::make_unique<Engine>(
-        options, std::make_shared<const RuleSet>(std::move(builder).build().value()), nullptr,
+        options, std::make_shared<const RuleSet>(std::move(builder).build().value()), labeler,
         events);
   }
   Verdict run(Packet frame) {
@@ -65,6 +76,12 @@ TEST_CASE("inline, what is dropped in a tunnel drops the packet that brings it, 
   CHECK(sensor.run(vxlan(1, "evil")) == Verdict::drop);
   CHECK(sensor.events.count(EventKind::drop) == 1);
   CHECK(sensor.engine->counters().dropped == 1);
+}
+
+TEST_CASE("E6: inner addresses that the policy trusts are not trusted in a tunnel") {
+  const TrustsInner policy;
+  Sensor sensor(drop_evil, true, &policy);
+  CHECK(sensor.run(vxlan(1, "evil")) == Verdict::drop);
 }
 
 TEST_CASE("E6: inner flows of two tenants with equal addresses never mix") {

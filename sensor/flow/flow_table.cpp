@@ -128,6 +128,7 @@ struct FlowTable::State {
   std::array<FiveTuple, batch_packets_max + 1> keys;
   std::array<std::uint32_t, batch_packets_max + 1> bucket_of{};
   std::uint64_t tenant = 0;  // of the packet at hand
+  const FlowLabel* inherited = nullptr;
 
   State(const FlowTableOptions& o, FlowEndObserver& e, const FlowLabeler* l)
       : options(o), observer(e), labeler(l) {
@@ -257,7 +258,11 @@ struct FlowTable::State {
     flow.midstream = packet.proto == IpProto::tcp && packet.transport_offset != 0 &&
                      (packet.tcp_flags & (tcp_syn | tcp_ack)) != tcp_syn;
     if (flow.midstream) ++counters.midstream;
-    if (labeler != nullptr) flow.label = labeler->label(flow.tuple);
+    if (inherited != nullptr) {
+      flow.label = *inherited;
+    } else if (labeler != nullptr) {
+      flow.label = labeler->label(flow.tuple);
+    }
     list_append(index, age_class(flow));
     ++counters.begun;
     ++counters.live;
@@ -353,12 +358,15 @@ void FlowTable::prepare(const PacketBatch& batch) {
 void FlowTable::assign(PacketMeta& packet, std::size_t index) {
   if (packet.ip_version == 0) return;
   state_->tenant = 0;
+  state_->inherited = nullptr;
   state_->assign(packet, index);
 }
 
-void FlowTable::assign_derived(PacketMeta& packet, std::uint64_t tenant) {
+void FlowTable::assign_derived(PacketMeta& packet, std::uint64_t tenant,
+                               const FlowLabel* inherited) {
   if (packet.ip_version == 0) return;
   state_->tenant = tenant;
+  state_->inherited = inherited;
   state_->locate(packet, State::derived_place, tenant);
   state_->assign(packet, State::derived_place);
 }

@@ -82,8 +82,9 @@ class FlowTable {
   void assign(PacketMeta& packet, std::size_t index);
 
   // The same for a packet out of another one of the prepared batch; `tenant` of the tunnel it came
-  // in (tunnel.hpp): flows of different tenants never mix.
-  void assign_derived(PacketMeta& packet, std::uint64_t tenant);
+  // in (tunnel.hpp): flows of different tenants never mix. A tunnel's addresses are not the
+  // policy's: its flows take the label of the flow that carries them; null: the labeler is asked.
+  void assign_derived(PacketMeta& packet, std::uint64_t tenant, const FlowLabel* inherited);
 
   // Ends what has timed out at `now`, when no packets come. Returns how many ended.
   std::size_t expire(WallTime now);

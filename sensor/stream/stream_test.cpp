@@ -297,6 +297,8 @@ TEST_CASE("data on another SYN belongs to no stream: the peer does not take it")
   c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
   c.client(0, "again", "PA", 0);
   CHECK(seen.client() == "again");
+}
+
 namespace {
 
 // Marks the byte before `pointer` as urgent; the checksum follows (RFC 1624).
