@@ -2,6 +2,7 @@
 
 #include "sensor/detect/inspector_impl.hpp"
 #include "sensor/detect/transform.hpp"
+#include "sensor/proto/spoken.hpp"
 
 namespace menshen::sensor {
 namespace {
@@ -216,7 +217,8 @@ void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
   const bool seen = std::exchange(state_of(*packet.flow).protocol_seen[d], true);
   const PacketView view = view_of(packet);
   for (const RuleIndex index : rules) {
-    if (seen && asks_by_keyword(rule(index))) continue;
+    // What the other side speaks may become known later.
+    if (seen && asks_by_keyword(rule(index)) && !shows_mismatch(*packet.flow, packet)) continue;
     if (applies(rule(index), view, packet.flow))
       fire(index, view, packet.flow, packet.payload(), nullptr);
   }

@@ -180,8 +180,12 @@ TEST_CASE("loading goes on after a refused rule; duplicates are refused") {
 }
 
 TEST_CASE("a wrong variable and too many rules stop the build") {
-  CHECK_FALSE(RuleSetBuilder(RuleSetOptions{{{"HOME_NET", "10.0.0.0/99"}}, {}, 9}).build());
-  RuleSetBuilder builder(RuleSetOptions{{}, {}, 1});
+  RuleSetOptions wrong;
+  wrong.variables["HOME_NET"] = "10.0.0.0/99";
+  CHECK_FALSE(RuleSetBuilder(wrong).build());
+  RuleSetOptions few;
+  few.rules_max = 1;
+  RuleSetBuilder builder(few);
   builder.add_text("a.rules", "alert ip any any -> any any (sid:1;)");
   builder.add_text("b.rules", "alert ip any any -> any any (sid:2;)");
   const auto rules = std::move(builder).build();

@@ -81,6 +81,11 @@ void from_base64(std::string& text, const Transform& transform, std::string& dec
   if (transform.bytes != 0) {
     input = input.first(std::min(input.size(), static_cast<std::size_t>(transform.bytes)));
   }
+  if (transform.mode == Base64Mode::rfc4648) {  // here, a blank is a wrong byte like any other
+    const auto blank = [](std::byte b) { return is_space(std::to_integer<char>(b)); };
+    input = input.first(
+        static_cast<std::size_t>(std::find_if(input.begin(), input.end(), blank) - input.begin()));
+  }
   if (decode_base64(input, transform.mode, input.size(), decoded)) text = decoded;
 }
 
