@@ -130,7 +130,8 @@ void check(const Result<void>& result) {
 }
 
 // The same ruleset by `nft -f`, in a namespace of its own: every set with every element. nft cannot
-// load the few rules of its own listing that queue or look up a connection's port; they are left out.
+// load the few rules of its own listing that queue or look up a connection's port; they are left
+// out.
 double nft_seconds(const std::string& folder) {
   const std::string file = folder + "/bench.nft";
   const std::string list =

@@ -1,5 +1,8 @@
 // Whole files in, every mistake out: places, carets and words as a person sees them.
 #include "policy/policy.hpp"
+#include "policy/model/explain.hpp"
+#include "policy/nft/lower.hpp"
+#include "policy/prove/prove.hpp"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -253,6 +256,53 @@ TEST_CASE("today is the local day") {
   testkit::FakeClock clock;
   clock.advance(std::chrono::hours(4));  // 12:00 UTC: the same day from UTC-12 to UTC+11
   CHECK(today(clock) == day);
+}
+
+TEST_CASE("a group stands for its domains, and a line to itself for them among each other") {
+  const std::string head = R"(
+domains:
+  a: {networks: [10.1.0.0/16], interfaces: [a0]}
+  b: {networks: [10.2.0.0/16], interfaces: [b0]}
+  c: {networks: [10.3.0.0/16], interfaces: [c0]}
+groups:
+  both: [a, b]
+  alone: c
+services: {web: {tcp: [80]}}
+flows:
+)";
+  const auto read = [&](const std::string& flows) {
+    return load("groups.yaml", head + flows, {std::chrono::year(2026) / 11 / 23, Expired::error});
+  };
+  const auto loaded = read("  - {from: both, to: [both, alone], service: web, author: \"Li\"}\n");
+  INFO(loaded.diagnostics.render(Lang::en));
+  REQUIRE(loaded.policy);
+  const Policy& policy = *loaded.policy;
+  CHECK(policy.lines()[0].from == std::vector<DomainId>{1, 2});
+  CHECK(policy.lines()[0].to == std::vector<DomainId>{1, 2, 3});
+  const auto passes = [&](const char* src, const char* dst, std::uint16_t port) {
+    const FlowQuery query{*IpAddr::parse(src), *IpAddr::parse(dst), IpProto::tcp, port, {}, {}};
+    CHECK(policy.decide(query) == decide_by_walk(policy, query));
+    return policy.decide(query).action == Action::allow;
+  };
+  CHECK(passes("10.1.0.1", "10.2.0.1", 80));
+  CHECK(passes("10.2.0.1", "10.1.0.1", 80));
+  CHECK(passes("10.2.0.1", "10.3.0.1", 80));
+  CHECK_FALSE(passes("10.3.0.1", "10.1.0.1", 80));
+  CHECK_FALSE(passes("10.1.0.1", "10.2.0.1", 81));
+  CHECK(passes("10.1.0.1", "10.1.0.2", 22));  // inside a domain, as ever
+  const auto why = explain(
+      policy, {*IpAddr::parse("10.1.0.1"), *IpAddr::parse("10.2.0.1"), IpProto::tcp, 80, {}, {}});
+  CHECK(why.reason.en.find("Li") != std::string::npos);
+  const nft::LowerOptions lowered{.generation = 7};
+  CHECK(prove::prove(policy, nft::lower(policy, lowered), lowered).conclusion ==
+        prove::Conclusion::proved);
+
+  const auto code = [&](const std::string& flows) {
+    const auto bad = read(flows);
+    return bad.diagnostics.all().empty() ? std::string() : bad.diagnostics.all().front().code;
+  };
+  CHECK(code("  - {from: alone, to: c, service: web}\n") == "same-domain");
+  CHECK(code("  - {from: nobody, to: both, service: web}\n") == "unknown-domain");
 }
 
 }  // namespace menshen::policy

@@ -55,7 +55,8 @@ Text because_of_line(const Policy& policy, const Decision& decision) {
   const Line& line = policy.lines()[decision.line];
   const Text how = treatment(decision);
   std::string why = line.reason;
-  if (!line.ticket.empty()) why += (why.empty() ? "" : ", ") + line.ticket;
+  for (const std::string* more : {&line.ticket, &line.author})
+    if (!more->empty()) why += (why.empty() ? "" : ", ") + *more;
   why = escape_controls(why);
   return {fmt::format("{}：由 {}:{} 决定{}", how.zh, policy.source_name(), line.position.line,
                       why.empty() ? "" : fmt::format("（{}）", why)),

@@ -58,6 +58,7 @@ struct Line {
   bool log = false;
   std::string reason;
   std::string ticket;
+  std::string author;
   std::optional<std::chrono::year_month_day> expires;
   Position position;
 };

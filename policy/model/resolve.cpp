@@ -62,13 +62,16 @@ class Resolver {
   void overlaps(std::vector<Claim>& claims);
   void overlap(const Claim& outer, const Claim& inner);
   bool share_attachment(DomainId a, DomainId b) const;
+  void groups();
   void services();
   void flows();
   bool flow_names(const text::Flow& flow, Line& line);
   bool look_up(const text::NameList& list, const Index& index, Text kind, std::string_view code,
                std::uint32_t base, std::vector<std::uint32_t>& out);
+  bool look_up_domains(const text::NameList& list, std::vector<DomainId>& out);
   bool over(const text::Flow& flow);
   void table();
+  bool only_itself(const text::Flow& flow, const Line& line);
   void hidden(std::uint32_t index, const Coverage& coverage);
   Note note_of(std::uint32_t line) const;
   void unused();
@@ -79,6 +82,7 @@ class Resolver {
   Diagnostics& diagnostics_;
   Policy policy_;
   Index domain_index_;
+  std::unordered_map<std::string_view, std::vector<DomainId>> groups_;
   Index service_index_;
   std::vector<const text::Flow*> flow_of_line_;
   std::vector<bool> service_used_;
@@ -202,6 +206,40 @@ void Resolver::overlap(const Claim& outer, const Claim& inner) {
   diagnostics_.error("overlapping-networks", here.range, text, {note});
 }
 
+void Resolver::groups() {
+  for (const text::Group& group : file_.groups) {
+    const auto domain = domain_index_.find(group.name.text);
+    if (domain != domain_index_.end()) {
+      diagnostics_.error(
+          "duplicate-name", group.name.range,
+          {fmt::format("“{}”已是安全域的名称", group.name.text),
+           fmt::format("\"{}\" is the name of a domain already", group.name.text)},
+          {{{"先前列出于此", "listed here before"}, file_.domains[domain->second].name.range}});
+    }
+    std::vector<DomainId>& members = groups_[group.name.text];
+    text::NameList names;
+    names.names = group.domains;
+    static_cast<void>(
+        look_up(names, domain_index_, {"安全域", "domain"}, "unknown-domain", 1, members));
+  }
+}
+
+// Domains by their names and by those of groups.
+bool Resolver::look_up_domains(const text::NameList& list, std::vector<DomainId>& out) {
+  text::NameList domains;
+  for (const text::Name& name : list.names) {
+    const auto group = groups_.find(name.text);
+    if (group == groups_.end()) {
+      domains.names.push_back(name);
+    } else {
+      out.insert(out.end(), group->second.begin(), group->second.end());
+    }
+  }
+  const bool ok = look_up(domains, domain_index_, {"安全域", "domain"}, "unknown-domain", 1, out);
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return ok;
+}
+
 void Resolver::services() {
   for (const text::Service& each : file_.services) {
     service_index_.emplace(each.name.text, static_cast<std::uint32_t>(policy_.services_.size()));
@@ -240,12 +278,13 @@ bool Resolver::look_up(const text::NameList& list, const Index& index, Text kind
 }
 
 bool Resolver::flow_names(const text::Flow& flow, Line& line) {
-  bool ok = look_up(flow.from, domain_index_, {"安全域", "domain"}, "unknown-domain", 1, line.from);
-  ok &= look_up(flow.to, domain_index_, {"安全域", "domain"}, "unknown-domain", 1, line.to);
+  bool ok = look_up_domains(flow.from, line.from);
+  ok &= look_up_domains(flow.to, line.to);
   ok &= look_up(flow.service, service_index_, {"服务", "service"}, "unknown-service", 0,
                 line.services);
   for (const std::uint32_t service : line.services) service_used_[service] = true;
   for (const text::Name& name : flow.to.names) {
+    if (groups_.contains(name.text)) continue;
     const auto from = std::find_if(flow.from.names.begin(), flow.from.names.end(),
                                    [&](const text::Name& n) { return n.text == name.text; });
     if (from == flow.from.names.end()) continue;
@@ -257,7 +296,20 @@ bool Resolver::flow_names(const text::Flow& flow, Line& line) {
                                     name.text)},
                        {{{"源在此", "the source is here"}, from->range}});
   }
-  return ok;
+  // By a group: a line between its members is one between different domains.
+  return ok && !only_itself(flow, line);
+}
+
+// A line whose ends are one and the same domain says nothing.
+bool Resolver::only_itself(const text::Flow& flow, const Line& line) {
+  if (line.from.size() != 1 || line.from != line.to) return false;
+  const std::string& name = policy_.domains_[line.from.front() - 1].name;
+  diagnostics_.error(
+      "same-domain", flow.to.range,
+      {fmt::format("源与目的同为安全域“{}”：域内流量始终放行", name),
+       fmt::format("source and destination are both \"{}\": traffic inside a domain always passes",
+                   name)});
+  return true;
 }
 
 // An expired line; it is left out, with an error or a warning.
@@ -285,6 +337,7 @@ void Resolver::flows() {
     line.log = each.log.value_or(each.action == Action::deny);
     line.reason = each.reason;
     line.ticket = each.ticket;
+    line.author = each.author;
     line.expires = each.expires;
     line.position = each.range.begin;
     policy_.lines_.push_back(std::move(line));
@@ -396,6 +449,7 @@ void Resolver::unused() {
 std::optional<Policy> Resolver::run() {
   policy_.source_name_ = diagnostics_.name();
   domains();
+  groups();
   services();
   flows();
   table();

@@ -55,6 +55,7 @@ bool TableBuilder::add(const TableLine& line, std::uint32_t index, Coverage& cov
   std::unordered_set<std::uint32_t> by;
   for (const DomainId from : or_any(line.from, wide_id)) {
     for (const DomainId to : or_any(line.to, wide_id)) {
+      if (from == to && from != domain_any) continue;  // inside a domain lines do not speak
       for (const ClassId cls : or_any(line.classes, wide_class)) {
         const TableKey key{from, to, cls};
         ++coverage.cells;

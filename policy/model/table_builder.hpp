@@ -21,7 +21,7 @@
 
 namespace menshen::policy {
 
-// Empty lists: any.
+// Empty lists: any. What a line says of a domain and itself is left out.
 struct TableLine {
   std::span<const DomainId> from;
   std::span<const DomainId> to;

@@ -28,6 +28,7 @@ class Parser {
 
  private:
   Domain domain(const Node::Entry& entry);
+  Group group(const Node::Entry& entry);
   Service service(const Node::Entry& entry);
   Flow flow(const Node& node);
 
@@ -161,6 +162,32 @@ Domain Parser::domain(const Node::Entry& entry) {
         "empty-domain", entry.key_range,
         {fmt::format("安全域“{}”既无网段（networks）也无接口（interfaces）", entry.key),
          fmt::format("domain \"{}\" has neither networks nor interfaces", entry.key)});
+  }
+  return out;
+}
+
+Group Parser::group(const Node::Entry& entry) {
+  Group out;
+  out.name = {entry.key, entry.key_range};
+  static_cast<void>(name_ok(entry.key, entry.key_range));
+  const auto items = yaml::as_list(entry.value, diagnostics_);
+  if (!items) return out;
+  if (items->empty()) {
+    diagnostics_.error(
+        "empty-list", entry.value.range,
+        {fmt::format("域组“{}”为空", entry.key), fmt::format("group \"{}\" is empty", entry.key)});
+  }
+  for (const Node* item : *items) {
+    const auto same = std::find_if(out.domains.begin(), out.domains.end(),
+                                   [&](const Name& n) { return n.text == item->text; });
+    if (same == out.domains.end()) {
+      out.domains.push_back({item->text, item->range});
+      continue;
+    }
+    diagnostics_.error(
+        "duplicate-name", item->range,
+        {fmt::format("“{}”重复", item->text), fmt::format("\"{}\" is listed already", item->text)},
+        {{{"先前列出于此", "listed here before"}, same->range}});
   }
   return out;
 }
@@ -334,9 +361,10 @@ Flow Parser::flow(const Node& node) {
     out.readable = false;
     return out;
   }
-  yaml::reject_unknown_keys(
-      node, {"from", "to", "service", "action", "inspect", "log", "reason", "ticket", "expires"},
-      diagnostics_);
+  yaml::reject_unknown_keys(node,
+                            {"from", "to", "service", "action", "inspect", "log", "reason",
+                             "ticket", "author", "expires"},
+                            diagnostics_);
   out.from = name_list(node.find("from"), node, "from", out);
   out.to = name_list(node.find("to"), node, "to", out);
   out.service = name_list(node.find("service"), node, "service", out);
@@ -353,6 +381,7 @@ Flow Parser::flow(const Node& node) {
   if (const Node* log = node.find("log")) out.log = yaml::as_bool(*log, diagnostics_);
   out.reason = free_text(node.find("reason")).value_or("");
   out.ticket = free_text(node.find("ticket")).value_or("");
+  out.author = free_text(node.find("author")).value_or("");
   if (const Node* expires = node.find("expires")) {
     out.expires = date(*expires);
     out.expires_range = expires->range;
@@ -367,7 +396,8 @@ File Parser::file(const Node& root) {
     return out;
   }
   if (!expect_map(root, {"策略文件", "the policy file"})) return out;
-  yaml::reject_unknown_keys(root, {"version", "domains", "services", "flows"}, diagnostics_);
+  yaml::reject_unknown_keys(root, {"version", "domains", "groups", "services", "flows"},
+                            diagnostics_);
   if (const Node* version = root.find("version")) {
     static_cast<void>(yaml::as_integer(*version, 1, 1, diagnostics_));
   }
@@ -385,6 +415,12 @@ File Parser::file(const Node& root) {
   } else if (expect_map(*domains, {"domains", "domains"}) &&
              !too_many(*domains, domains->entries.size(), domains_max, {"安全域", "domains"})) {
     for (const auto& entry : domains->entries) out.domains.push_back(domain(entry));
+  }
+  const Node* groups = root.find("groups");
+  if (groups != nullptr && groups->kind != Node::Kind::null &&
+      expect_map(*groups, {"groups", "groups"}) &&
+      !too_many(*groups, groups->entries.size(), groups_max, {"域组", "groups"})) {
+    for (const auto& entry : groups->entries) out.groups.push_back(group(entry));
   }
   const Node* services = root.find("services");
   if (services != nullptr && services->kind != Node::Kind::null &&

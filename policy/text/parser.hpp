@@ -14,10 +14,11 @@
 namespace menshen::policy::text {
 
 inline constexpr std::size_t domains_max = 65'535;
+inline constexpr std::size_t groups_max = 65'535;
 inline constexpr std::size_t services_max = 65'535;
 inline constexpr std::size_t flows_max = 500'000;
 inline constexpr std::size_t name_bytes_max = 63;
-inline constexpr std::size_t text_bytes_max = 1024;     // title, owner, reason, ticket
+inline constexpr std::size_t text_bytes_max = 1024;     // title, owner, reason, ticket, author
 inline constexpr std::size_t interface_bytes_max = 15;  // IFNAMSIZ - 1
 
 [[nodiscard]] File parse(std::string_view source, Diagnostics& diagnostics);

@@ -40,6 +40,12 @@ struct Domain {
   bool readable = true;  // false: some part was wrong and is left out, already reported
 };
 
+// A name for several domains.
+struct Group {
+  Name name;
+  std::vector<Name> domains;
+};
+
 struct PortRange {
   std::uint16_t first = 0;
   std::uint16_t last = 0;  // inclusive
@@ -71,6 +77,7 @@ struct Flow {
   std::optional<bool> log;  // not stated: an allowed flow is not logged, a denied one is
   std::string reason;
   std::string ticket;
+  std::string author;
   std::optional<std::chrono::year_month_day> expires;  // the last day on which the line holds
   SourceRange expires_range;
   bool readable = true;
@@ -78,6 +85,7 @@ struct Flow {
 
 struct File {
   std::vector<Domain> domains;
+  std::vector<Group> groups;
   std::vector<Service> services;
   std::vector<Flow> flows;
 };
