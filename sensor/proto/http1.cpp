@@ -293,6 +293,7 @@ class Http1Parser final : public Parser {
     limit_reached_ = false;
     if (bytes.empty()) return ParserStatus::more;
     fed_ = bytes;
+    chunk_end_ = 0;
     feeding_ = direction;
     const bool request = direction == Direction::to_server;
     const int status =
@@ -580,20 +581,33 @@ class Http1Parser final : public Parser {
 
   // RFC 9112 7.1.1: a chunk's line may carry extensions, which nobody uses but who hides something.
   // libhtp does not tell of them; the line stands before the chunk's data where both came at once.
-  void check_chunk(HttpTransaction& transaction, std::span<const unsigned char> data) const {
+  void check_chunk(HttpTransaction& transaction, std::span<const unsigned char> data) {
     const auto* first = reinterpret_cast<const unsigned char*>(fed_.data());
-    if (std::less<>()(data.data(), first + 2) || std::less<>()(first + fed_.size(), data.data())) {
+    chunk_end_ = 0;
+    if (std::less<>()(data.data(), first) || std::less<>()(first + fed_.size(), data.data())) {
       return;
     }
-    const std::string_view before =
-        as_text(fed_.first(static_cast<std::size_t>(data.data() - first)));
+    const auto at = static_cast<std::size_t>(data.data() - first);
+    chunk_end_ = at + data.size();
     constexpr std::size_t line_bytes_max = 256;
+    const std::string_view before = as_text(fed_.first(at));
     const std::string_view near =
         before.substr(before.size() - std::min(before.size(), line_bytes_max));
-    if (!near.ends_with('\n')) return;
+    if (near.size() < 2 || !near.ends_with('\n')) return;
     const std::size_t line = near.find_last_of('\n', near.size() - 2);
-    const std::string_view text = near.substr(line == std::string_view::npos ? 0 : line + 1);
-    if (text.find(';') != std::string_view::npos) {
+    add_chunk_event(transaction, near.substr(line == std::string_view::npos ? 0 : line + 1));
+  }
+
+  // The last chunk has no data: its line follows that of the one before.
+  void check_last_chunk(HttpTransaction& transaction) {
+    if (chunk_end_ == 0 || chunk_end_ > fed_.size()) return;
+    std::string_view rest = as_text(fed_.subspan(std::exchange(chunk_end_, 0)));
+    rest.remove_prefix(std::min(rest.find_first_not_of("\r\n"), rest.size()));
+    add_chunk_event(transaction, rest.substr(0, rest.find('\n')));
+  }
+
+  static void add_chunk_event(HttpTransaction& transaction, std::string_view line) {
+    if (line.find(';') != std::string_view::npos) {
       transaction.add_event(ProtoEvent::http_request_chunk_extension);
     }
   }
@@ -634,6 +648,9 @@ class Http1Parser final : public Parser {
     if (open == nullptr) return HTP_OK;
     open->transaction.done[index(direction)] = true;
     add_flag_events(*open, tx);
+    if (direction == Direction::to_server && tx->request_transfer_coding == HTP_CODING_CHUNKED) {
+      parser_of(tx).check_last_chunk(open->transaction);
+    }
     auto& body = open->bodies[index(direction)];
     if (body) {
       body->end(true);
@@ -650,9 +667,10 @@ class Http1Parser final : public Parser {
   std::vector<std::unique_ptr<Open>> open_;
   std::array<std::vector<std::byte>, 2> waiting_;
   std::array<bool, 2> finished_{};
-  std::size_t made_ = 0;      // in this connection_
-  std::size_t messages_ = 0;  // of libhtp about it
-  Bytes fed_;                 // what libhtp reads now
+  std::size_t made_ = 0;       // in this connection_
+  std::size_t messages_ = 0;   // of libhtp about it
+  Bytes fed_;                  // what libhtp reads now
+  std::size_t chunk_end_ = 0;  // in fed_: behind the last chunk of a request; 0: none
   Direction feeding_ = Direction::to_server;
   std::size_t consumed_ = 0;
   std::uint64_t next_id_ = 0;

@@ -288,6 +288,9 @@ TEST_CASE("what is wrong with HTTP is an event") {
   CHECK(has_event(of_request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
                              "3;x=y\r\nabc\r\n0\r\n\r\n"),
                   "http.request_chunk_extension"));
+  CHECK(has_event(of_request("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
+                             "4 \ntiti\n0 ; x=y\n\n"),
+                  "http.request_chunk_extension"));
   CHECK(has_event(of_request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
                              "Content-Length: 2\r\n\r\nab"),
                   "http.duplicate_content_length_field_in_request"));
