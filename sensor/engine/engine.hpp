@@ -29,7 +29,7 @@ struct EngineOptions {
   bool log_transactions = true;  // http, dns, tls records
   bool log_files = true;         // fileinfo records: what a transaction carried, at its end
   bool log_payload = true;       // payload excerpt in alerts
-  FileWants file_facts;          // hashes and type of every file, also where no rule asks
+  FileWants file_facts{};        // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;              // concurrent flows of this worker
   std::size_t stream_bytes_max = 256U << 20U;     // reassembly memory of this worker
   std::size_t stream_depth_bytes = 1U << 20U;     // per direction; later bytes are not reassembled
