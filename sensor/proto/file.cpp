@@ -109,6 +109,11 @@ Files::Files(const FileLimits& limits)
     : limits_(limits), counters_(std::make_shared<FileCounters>()) {}
 Files::~Files() = default;
 
+void Files::want(const FileWants& wants) {
+  wants_ = wants;
+  if (wants_.magic && magic_ == nullptr) magic_ = std::make_unique<Magic>();
+}
+
 File* Files::open(Transaction& transaction, Direction direction, std::string_view name) {
   auto& files = transaction.files[static_cast<std::size_t>(direction)];
   if (files.size() >= limits_.per_transaction) {
@@ -171,7 +176,6 @@ void Files::close_all(Transaction& transaction, Direction direction, File::State
 }
 
 void Files::find_magic(File& file) {
-  if (magic_ == nullptr) magic_ = std::make_unique<Magic>();
   if (!magic_->loaded) return;
   const char* text = magic_buffer(magic_->cookie.get(), file.data.data(),
                                   std::min(file.data.size(), magic_bytes_max));

@@ -91,8 +91,9 @@ class Files {
   Files(const Files&) = delete;
   Files& operator=(const Files&) = delete;
 
-  // For files opened from now on.
-  void want(const FileWants& wants) { wants_ = wants; }
+  // For files opened from now on. Loads libmagic's database when types are wanted (a few
+  // milliseconds, reads /usr/share/misc/magic.mgc); without it no file has a type.
+  void want(const FileWants& wants);
 
   // Null at FileLimits::per_transaction.
   [[nodiscard]] File* open(Transaction& transaction, Direction direction, std::string_view name);
@@ -113,7 +114,7 @@ class Files {
   FileLimits limits_;
   FileWants wants_;
   std::shared_ptr<FileCounters> counters_;  // shared with files, which may outlive this
-  std::unique_ptr<Magic> magic_;            // loaded with the first file that wants it
+  std::unique_ptr<Magic> magic_;            // null: types are not wanted yet
 };
 
 // EVE's `fileinfo` object.
