@@ -415,7 +415,7 @@ TEST_CASE("every flipped bit of a closed store is found") {
   const std::string original = read_file(file).value();
   const unsigned seed = Catch::rngSeed() != 0 ? Catch::rngSeed() : 20'261'123;
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 120; ++i) {
     const std::size_t at = random() % original.size();
     const unsigned bit = random() % 8;
     INFO("seed " << seed << " " << file << " byte " << at << " bit " << bit);
