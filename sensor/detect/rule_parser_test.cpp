@@ -113,8 +113,8 @@ TEST_CASE("every refusal has its place and names its keyword") {
   CHECK(
       place("# c\n\nalert tcp any any -> any any ( \\\n  content:\"x\"; \\\n  depth:zz; sid:1;)") ==
       Position{5, 3});
-  CHECK(refused("alert smtp any any -> any any (sid:1;)").code == "unknown-protocol");
-  CHECK(place("alert smtp any any -> any any (sid:1;)") == Position{1, 7});
+  CHECK(refused("alert gopher any any -> any any (sid:1;)").code == "unknown-protocol");
+  CHECK(place("alert gopher any any -> any any (sid:1;)") == Position{1, 7});
   CHECK(refused("alert tcp $NOPE any -> any any (sid:1;)").code == "rule-address");
   CHECK(place("alert tcp 警 any -> any any (sid:1;)") == Position{1, 11});
   CHECK(refused("frob tcp any any -> any any (sid:1;)").code == "rule-syntax");
@@ -146,7 +146,7 @@ TEST_CASE("contradictions and wrong values are refused") {
                               "content:\"a\"; distance:nothing;",
                               "http.uri; http.method; content:\"a\";",
                               "http.uri;",
-                              "content:\"a\"; http.uri; nocase; dotprefix;",
+                              "content:\"a\"; dotprefix; nocase;",
                               "base64_data; content:\"a\";",
                               "dotprefix;",
                               "http.method; content:\"a\"; http.stat_code; content:\"2\";",
