@@ -188,7 +188,8 @@ void add_audit(std::vector<SettingDefinition>& table) {
                    "Days that audit records are kept, by law six months or more; a segment goes as "
                    "a whole once its newest record is older"}),
           integer("audit.disk_reserve_mib", "1024", 0, 1'048'576,
-                  {"审计库磁盘保留余量（MiB）；低于它时先停止存储会话摘要并记录，其余照常；0 为不启用",
+                  {"审计库磁盘保留余量（MiB）；低于它时先停止存储会话摘要并记录，"
+                   "其余照常；0 为不启用",
                    "Room on the disk of the audit store, in MiB, below which flow summaries are no "
                    "longer stored, and that is recorded; everything else is; 0: off"}),
           integer("audit.spool_mib", "256", 1, 65536,

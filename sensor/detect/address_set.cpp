@@ -1,8 +1,10 @@
 #include "sensor/detect/address_set.hpp"
 
+#include <endian.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <optional>
 
 #include <fmt/format.h>
@@ -289,7 +291,16 @@ Result<AddressSet> AddressSet::parse(std::string_view text, const Variables& var
   if (set.ranges_.empty()) return empty_set(text);
   set.any_ = set.ranges_.size() == 1 && set.ranges_.front() == AddressSpace::whole();
   set.negated_ = parser.negated();
+  for (const auto& [first, last] : set.ranges_) {
+    set.keys_.emplace_back(key_of(first), key_of(last));
+  }
   return set;
+}
+
+AddressSet::Key AddressSet::key_of(const IpAddr& address) noexcept {
+  std::uint64_t halves[2];
+  std::memcpy(halves, address.bytes().data(), sizeof halves);
+  return {be64toh(halves[0]), be64toh(halves[1])};
 }
 
 AddressSet AddressSet::any() {
@@ -300,7 +311,7 @@ AddressSet AddressSet::any() {
 }
 
 bool AddressSet::contains(const IpAddr& address) const noexcept {
-  return any_ || in_ranges(ranges_, address);
+  return any_ || in_ranges(keys_, key_of(address));
 }
 
 Result<PortSet> PortSet::parse(std::string_view text, const Variables& variables) {

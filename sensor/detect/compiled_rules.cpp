@@ -39,11 +39,11 @@ int strength(const Content& content, const BufferRef& buffer) {
   return score;
 }
 
-bool searchable(const Content& content) {
-  const std::size_t length =
-      content.chop_length != 0 ? content.chop_length : content.pattern.size();
-  return !content.negated && length >= pattern_bytes_min;
+std::size_t searched_bytes(const Content& content) {
+  return content.chop_length != 0 ? content.chop_length : content.pattern.size();
 }
+
+bool is_short(const Content& content) { return searched_bytes(content) < pattern_bytes_min; }
 
 Pattern to_pattern(const Content& content, RuleIndex rule) {
   Pattern pattern;
@@ -116,9 +116,11 @@ class Compiler {
     std::stable_sort(compiled_.rules.begin(), compiled_.rules.end(), precedes);
     for (auto& flags : compiled_.stream_preselected) flags.assign(compiled_.rules.size(), false);
     for (RuleIndex index = 0; index < compiled_.rules.size(); ++index) place(index);
+    for (std::size_t t = 0; t < transports; ++t) index_addresses(t);
     for (std::size_t t = 0; t < transports; ++t) {
       for (std::size_t d = 0; d < directions; ++d) {
         add_job(packet_[t][d], compiled_.packet[t][d].patterns);
+        add_job(short_packet_[t][d], compiled_.packet[t][d].short_patterns);
       }
     }
     for (std::size_t d = 0; d < directions; ++d) {
@@ -160,7 +162,7 @@ class Compiler {
     const Rule& rule = compiled_.rules[index];
     switch (rule.kind) {
       case RuleKind::ip_only:
-        return place_plain(compiled_.ip_only, index);
+        return place_plain(ip_only_, index);
       case RuleKind::app_only:
         return place_plain(compiled_.app_only, index);
       case RuleKind::transaction:
@@ -195,6 +197,22 @@ class Compiler {
     }
   }
 
+  // By the side that names less; a rule for both ways stands on both.
+  void index_addresses(std::size_t t) {
+    std::vector<AddressIndex::Entry> sources;
+    std::vector<AddressIndex::Entry> destinations;
+    for (const RuleIndex index : ip_only_[t]) {
+      const Rule& rule = compiled_.rules[index];
+      const bool by_source =
+          !rule.src.is_any() && (rule.dst.is_any() || rule.dst.negated() ||
+                                 rule.src.ranges().size() >= rule.dst.ranges().size());
+      const AddressSet& named = by_source ? rule.src : rule.dst;
+      if (by_source || rule.bidirectional) sources.push_back({&named, index});
+      if (!by_source || rule.bidirectional) destinations.push_back({&named, index});
+    }
+    compiled_.ip_only[t] = {AddressIndex(sources), AddressIndex(destinations)};
+  }
+
   void place_payload(RuleIndex index) {
     const Rule& rule = compiled_.rules[index];
     const bool packets = rule.kind != RuleKind::stream;
@@ -203,9 +221,12 @@ class Compiler {
       if (!goes(rule, direction)) continue;
       const auto d = static_cast<std::size_t>(direction);
       const auto pattern = choose_fast_pattern(rule, direction);
-      const auto add = [&](Patterns& patterns, PayloadGroup& group) {
-        if (pattern) {
+      const bool short_one = pattern && is_short(content_at(rule, *pattern));
+      const auto add = [&](Patterns& patterns, Patterns* short_patterns, PayloadGroup& group) {
+        if (pattern && !short_one) {
           patterns.push_back(to_pattern(content_at(rule, *pattern), index));
+        } else if (pattern && short_patterns != nullptr) {
+          short_patterns->push_back(to_pattern(content_at(rule, *pattern), index));
         } else {
           add_always(group.always, rule, index);
           ++compiled_.summary.always_checked;
@@ -214,11 +235,14 @@ class Compiler {
       for (std::size_t t = 0; t < transports; ++t) {
         if (!transport_fits(rule.proto.transport, t)) continue;
         // What TCP's stream does not carry is looked at packet by packet.
-        if (packets || t != 0) add(packet_[t][d], compiled_.packet[t][d]);
+        if (packets || t != 0) {
+          add(packet_[t][d], &short_packet_[t][d], compiled_.packet[t][d]);
+        }
       }
-      if (streams) add(stream_[d], compiled_.stream[d]);
-      if (streams) compiled_.stream_wanted[d] = true;
-      if (streams && pattern) compiled_.stream_preselected[d][index] = true;
+      if (!streams) continue;
+      add(stream_[d], nullptr, compiled_.stream[d]);
+      compiled_.stream_wanted[d] = true;
+      if (pattern && !short_one) compiled_.stream_preselected[d][index] = true;
     }
   }
 
@@ -291,6 +315,8 @@ class Compiler {
   const PatternCache* cache_;
   std::size_t threads_;
   std::array<ByDirection<Patterns>, transports> packet_;
+  std::array<ByDirection<Patterns>, transports> short_packet_;
+  std::array<std::vector<RuleIndex>, transports> ip_only_;
   ByDirection<Patterns> stream_;
   ByDirection<std::map<GroupKey, BufferPatterns>> transaction_;
   std::deque<std::optional<MultiPattern>> transaction_databases_;  // in the order of transaction_
@@ -314,6 +340,7 @@ std::vector<const MultiPattern*> CompiledRules::databases() const {
   std::vector<const MultiPattern*> all;
   const auto add = [&all](const PayloadGroup& group) {
     if (group.patterns) all.push_back(&*group.patterns);
+    if (group.short_patterns) all.push_back(&*group.short_patterns);
   };
   for (const auto& by_direction : packet) {
     for (const PayloadGroup& group : by_direction) add(group);
@@ -372,8 +399,12 @@ std::optional<FastPattern> choose_fast_pattern(const Rule& rule, Direction direc
     if (!usable) continue;
     for (std::size_t t = 0; t < list.tests.size(); ++t) {
       const auto* content = std::get_if<Content>(&list.tests[t].what);
-      if (content == nullptr || !searchable(*content)) continue;
-      const int score = content->fast_pattern ? 1000 : strength(*content, list.buffer);
+      if (content == nullptr || content->negated) continue;
+      const std::size_t least = transaction ? pattern_bytes_min : short_pattern_bytes_min;
+      if (searched_bytes(*content) < least) continue;
+      const int score = is_short(*content)      ? 0
+                        : content->fast_pattern ? 1000
+                                                : 1 + strength(*content, list.buffer);
       if (score <= best_score) continue;
       best_score = score;
       best = FastPattern{l, t};

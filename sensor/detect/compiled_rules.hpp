@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/diagnostic.hpp"
+#include "sensor/detect/address_index.hpp"
 #include "sensor/detect/multi_pattern.hpp"
 #include "sensor/detect/rule.hpp"
 #include "sensor/detect/ruleset.hpp"
@@ -28,6 +29,7 @@ struct AlwaysRules {
 
 struct PayloadGroup {
   std::optional<MultiPattern> patterns;
+  std::optional<MultiPattern> short_patterns;  // of rules that have none longer; packets alone
   AlwaysRules always;
 };
 
@@ -54,7 +56,14 @@ struct CompiledRules {
   RuleSetSummary summary;
   std::vector<Diagnostics> diagnostics;
 
-  std::array<std::vector<RuleIndex>, transports> ip_only;
+  struct AddressRules {
+    AddressIndex by_source;
+    AddressIndex by_destination;
+    [[nodiscard]] bool empty() const noexcept {
+      return by_source.empty() && by_destination.empty();
+    }
+  };
+  std::array<AddressRules, transports> ip_only;
   std::array<std::vector<RuleIndex>, transports> app_only;
   // Rules that ask for an anomaly, by the first one they ask for: most packets have none.
   std::array<std::vector<RuleIndex>, static_cast<std::size_t>(Anomaly::count)> by_anomaly;
@@ -75,7 +84,8 @@ struct CompiledRules {
 [[nodiscard]] Result<void> compile_rules(CompiledRules& compiled, const PatternCache* cache,
                                          std::size_t threads);
 
-// The content that preselects the rule in this direction (list and test index), or nothing.
+// The content that preselects the rule in this direction (list and test index), or nothing. One of
+// short_pattern_bytes_min bytes only in the payload, where there is no longer one.
 struct FastPattern {
   std::size_t list = 0;
   std::size_t test = 0;

@@ -180,16 +180,22 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   if (packet.ip_version == 0) return;
   const std::size_t t = transport_index(packet.proto);
   const auto d = static_cast<std::size_t>(packet.direction);
-  const auto& addresses = compiled_->ip_only[t];
-  if (!addresses.empty()) {
+  const FiveTuple tuple = tuple_of(packet);
+  if (const auto& addresses = compiled_->ip_only[t]; !addresses.empty()) {
     const bool seen =
         packet.flow != nullptr && std::exchange(state_of(*packet.flow).addresses_seen[d], true);
-    if (!seen) check_plain(addresses, packet);
+    if (!seen) {
+      candidates_.clear();
+      addresses.by_source.find(tuple.src, candidates_);
+      addresses.by_destination.find(tuple.dst, candidates_);
+      unique(candidates_);
+      check_plain(candidates_, packet);
+    }
   }
   const PayloadGroup& group = compiled_->packet[t][d];
   candidates_.clear();
   if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
-  const FiveTuple tuple = tuple_of(packet);
+  if (group.short_patterns) group.short_patterns->scan(packet.payload(), 0, patterns_, candidates_);
   group.always.append(tuple.sport, tuple.dport, candidates_);
   // Bytes that no stream carries: of a connection whose beginning was not seen, or beside its SYN.
   const bool begins =

@@ -52,6 +52,11 @@ struct TransactionState final : FlowSlot {
   struct Candidate {
     RuleIndex rule = 0;
     std::uint64_t lists_done = 0;
+    // The list that could not answer when it was looked at last, and what there was of it.
+    std::uint32_t waits_on = UINT32_MAX;
+    std::uint32_t instances = 0;
+    std::size_t bytes = 0;  // of the last instance
+    bool complete = false;  // it was
   };
   struct Side {
     bool begun = false;
@@ -136,6 +141,9 @@ class Inspector::Impl {
   [[nodiscard]] Answer check_candidate(TransactionState::Candidate& candidate,
                                        const Transaction& transaction, const PacketView& view,
                                        Flow& flow, Progress progress);
+  [[nodiscard]] bool worth_another_look(const TransactionState::Candidate& candidate,
+                                        const Transaction& transaction, Direction direction,
+                                        Progress progress) const;
   [[nodiscard]] Answer check_list(const TestList& list, Direction direction,
                                   const Transaction& transaction, Progress progress);
   [[nodiscard]] static Answer check_ask(const TransactionTest& test, Direction direction,

@@ -7,6 +7,17 @@
 namespace menshen::sensor {
 namespace {
 
+// A waiting rule looks again when its buffer has grown by one part in so many.
+constexpr std::size_t look_again_inline = 8;
+constexpr std::size_t look_again_passive = 2;
+
+// Some buffers are the other direction's: of a rule for both messages of a transaction.
+Direction direction_of(const TestList& list, Direction direction) {
+  const bool other =
+      list.buffer.kind == BufferKind::transaction && list.buffer.in(direction) == Buffer::count;
+  return other ? reverse(direction) : direction;
+}
+
 void store_files(const FileStore& wanted, const Transaction& transaction, Direction direction) {
   if (!wanted.wanted) return;
   using Reach = FileStore::Reach;
@@ -139,20 +150,26 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
                                                          const PacketView& view, Flow& flow,
                                                          Progress progress) {
   const Rule& wanted = rule(candidate.rule);
+  if (!worth_another_look(candidate, transaction, view.direction, progress)) return Answer::wait;
+  candidate.waits_on = UINT32_MAX;
   bool waits = false;
   for (std::size_t i = 0; i < wanted.lists.size(); ++i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
     if ((candidate.lists_done & bit) != 0) continue;
     const TestList& list = wanted.lists[i];
-    Direction direction = view.direction;
-    if (list.buffer.kind == BufferKind::transaction && list.buffer.in(direction) == Buffer::count) {
-      direction = reverse(direction);
-    }
+    const Direction direction = direction_of(list, view.direction);
     const Answer answer = list.buffer.kind == BufferKind::transaction
                               ? check_list(list, direction, transaction, progress)
                               : check_other_list(list, view, flow);
     if (answer == Answer::no) return Answer::no;
     if (answer == Answer::yes) candidate.lists_done |= bit;
+    if (answer == Answer::wait && !waits && list.buffer.kind == BufferKind::transaction) {
+      candidate.waits_on = static_cast<std::uint32_t>(i);
+      const Buffer buffer = list.buffer.in(direction);
+      const std::size_t instances = transaction.field_count(buffer);
+      candidate.instances = static_cast<std::uint32_t>(instances);
+      candidate.bytes = instances == 0 ? 0 : transaction.field(buffer, instances - 1).bytes.size();
+    }
     waits = waits || answer == Answer::wait;
   }
   for (std::size_t i = 0; i < wanted.asks.size(); ++i) {
@@ -167,6 +184,27 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
   PacketView asked = view;
   if (wanted.transactional) asked.direction = Direction::to_server;
   return applies(wanted, asked, &flow) ? Answer::yes : Answer::wait;
+}
+
+// A buffer that grows packet by packet is not searched from its beginning with each of them: what a
+// candidate costs stays linear in the buffer. Whole buffers are always looked at.
+bool Inspector::Impl::worth_another_look(const TransactionState::Candidate& candidate,
+                                         const Transaction& transaction, Direction direction,
+                                         Progress progress) const {
+  if (candidate.waits_on == UINT32_MAX || progress == Progress::ended) return true;
+  const TestList& list = rule(candidate.rule).lists[candidate.waits_on];
+  direction = direction_of(list, direction);
+  if (transaction.complete(direction)) return true;
+  const Buffer buffer = list.buffer.in(direction);
+  const std::size_t instances = transaction.field_count(buffer);
+  if (instances != candidate.instances) return true;
+  if (instances == 0) return false;
+  const auto view = transaction.field(buffer, instances - 1);
+  const std::size_t growth = view.bytes.size() - std::min(candidate.bytes, view.bytes.size());
+  if (view.complete != candidate.complete) return true;
+  if (growth == 0) return false;
+  return growth >=
+         candidate.bytes / (options_.inline_mode ? look_again_inline : look_again_passive);
 }
 
 Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direction direction,

@@ -115,6 +115,7 @@ struct MultiPattern::Database {
   HsDatabase database;
   std::vector<std::vector<Subscriber>> subscribers;  // by literal
   std::size_t longest = 0;
+  std::size_t shortest = SIZE_MAX;
 };
 
 PatternScratch::PatternScratch() : state_(std::make_unique<State>()) {}
@@ -149,6 +150,7 @@ Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns,
       literals.add(pattern);
       built->subscribers.emplace_back();
       built->longest = std::max(built->longest, pattern.bytes.size());
+      built->shortest = std::min(built->shortest, pattern.bytes.size());
     }
     built->subscribers[entry->second].push_back({pattern.rule, pattern.end_max});
   }
@@ -158,7 +160,7 @@ Result<MultiPattern> MultiPattern::compile(std::span<const Pattern> patterns,
 
 void MultiPattern::scan(Bytes bytes, std::uint64_t offset, PatternScratch& scratch,
                         std::vector<std::uint32_t>& rules, std::size_t seen) const {
-  if (bytes.size() < pattern_bytes_min) return;
+  if (bytes.size() < database_->shortest) return;
   PatternScratch::State& state = *scratch.state_;
   if (++state.stamp == 0) {
     std::fill(state.stamps.begin(), state.stamps.end(), 0);

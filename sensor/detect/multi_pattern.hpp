@@ -1,7 +1,8 @@
 // Many literals in one pass: which rules' patterns occur in these bytes. Hyperscan behind one file.
 //
 // A database is immutable and shared; the scratch is a worker's own. Patterns shorter than
-// pattern_bytes_min do not belong here: a few of them cost more than thousands of longer ones.
+// pattern_bytes_min belong in a database of their own: a few of them beside thousands of longer
+// ones cost more than these.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 namespace menshen::sensor {
 
 inline constexpr std::size_t pattern_bytes_min = 4;
+inline constexpr std::size_t short_pattern_bytes_min = 2;
 
 struct Pattern {
   std::string bytes;

@@ -18,7 +18,7 @@ namespace menshen::sensor {
 
 inline constexpr std::size_t payload_excerpt_max = 4096;  // bytes of payload in one event
 
-// transaction: its record is named after `app` ("http", "dns", ...). packet: one that a rule tagged.
+// transaction: its record is named after `app` ("http", "dns", ...). packet: tagged by a rule.
 enum class EventKind : std::uint8_t {
   alert,
   drop,

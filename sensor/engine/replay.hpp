@@ -30,7 +30,7 @@ struct ReplaySummary {
   Counters counters;
   std::uint64_t events_written = 0;
   std::optional<Error> damage;  // where the capture breaks off; what stood before it was inspected
-  // Until the rules are ready, and for the packets: by the clock and of the processor (all threads).
+  // Until the rules are ready, and for the packets: by the clock, and of all processors.
   std::chrono::nanoseconds load_time{};
   std::chrono::nanoseconds load_cpu{};
   std::chrono::nanoseconds replay_time{};

@@ -18,8 +18,8 @@ TEST_CASE("what first bytes tell") {
       {Direction::to_server, "FROB /x FTP/1.1\r\n"sv, AppProto::failed},
       {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, AppProto::sip},
       {Direction::to_server, "OPTIONS * HTTP/1.1\r\n"sv, AppProto::http1},
-      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, AppProto::failed},
-      {Direction::to_server, "EHLO mail\r\n"sv, AppProto::failed},
+      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, AppProto::http2},
+      {Direction::to_server, "EHLO mail\r\n"sv, AppProto::smtp},
       {Direction::to_server, "\x16\x03\x01\x00\x10\x01"sv, AppProto::tls},
       // No TLS, but it may become a DNS message of 0x1603 bytes.
       {Direction::to_server, "\x16\x03\x01\x00\x10\x02"sv, AppProto::unknown},
@@ -28,7 +28,8 @@ TEST_CASE("what first bytes tell") {
       {Direction::to_client, "HTTP/1.1 200"sv, AppProto::http1},
       {Direction::to_client, "HTT"sv, AppProto::unknown},
       {Direction::to_client, "HTTP/2"sv, AppProto::failed},
-      {Direction::to_client, "SSH-2.0-x\r\n"sv, AppProto::failed},
+      {Direction::to_client, "SSH-2.0-x\r\n"sv, AppProto::ssh},
+      {Direction::to_client, "\xff nothing known\r\n"sv, AppProto::failed},
   }));
   CAPTURE(std::string(text));
   const auto told = recognise(stream_dissectors(), {}, direction, as_bytes(text));
@@ -49,9 +50,9 @@ TEST_CASE("an unknown method is told by the response, and nothing is lost") {
 
 TEST_CASE("neither direction is ours: the flow is looked at no more") {
   Stage s;
-  s.server("SSH-2.0-server\r\n");
+  s.server("\xff nothing known\r\n");
   CHECK(s.flow.app == AppProto::unknown);
-  s.client("SSH-2.0-client\r\n");
+  s.client("\xff nothing known\r\n");
   CHECK(s.flow.app == AppProto::failed);
   CHECK(s.flow.proto == nullptr);
   s.client("GET / HTTP/1.1\r\n\r\n");

@@ -101,7 +101,7 @@ LIBRARIES = [
     (r"libmnl/", {"policy/nft/", "sensor/capture/"}),
     (r"sqlite3\.h$", {"audit/store/sqlite.cpp", "audit/testing/"}),
     (r"openssl/", {"base/", "audit/crypto/", "compliance/catalogue/digest.cpp",
-                   "sensor/detect/transform.cpp", "sensor/proto/", "console/http/"}),
+                   "sensor/detect/", "sensor/proto/", "console/http/"}),
     (r"magic\.h$", {"sensor/proto/file.cpp"}),
     (r"CLI/", {"apps/"}),
     (r"httplib\.h$", {"console/http/"}),
