@@ -19,8 +19,8 @@
 #include <memory>
 #include <string>
 
-#include "audit/record/record.hpp"
 #include "audit/disk/disk.hpp"
+#include "audit/record/record.hpp"
 #include "base/clock.hpp"
 
 namespace menshen::audit {
