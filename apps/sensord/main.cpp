@@ -53,6 +53,10 @@ Result<void> enter(const Daemon& daemon) {
   for (const std::string& path : settings.list("sensor.rules")) {
     plan.read_only.push_back(folder_of(path));
   }
+  // Reloaded rules may be the first to ask for files' types: libmagic's database.
+  for (const char* folder : {"/usr/share/misc", "/usr/share/file", "/usr/lib/file"}) {
+    if (std::filesystem::exists(folder)) plan.read_only.emplace_back(folder);
+  }
   if (const auto& file = settings.text("sensor.classification"); !file.empty()) {
     plan.read_only.push_back(folder_of(file));
   }
