@@ -70,6 +70,15 @@ Result<void> add_rules(const Settings& settings, std::vector<compliance::Package
   return {};
 }
 
+// auditd's answer in the one form that its own module writes.
+Result<std::string> canonical(std::string_view evidence) {
+  const auto parsed = MENSHEN_TRY(audit::parse_evidence(evidence));
+  const auto* proof = std::get_if<audit::Proof>(&parsed);
+  if (proof != nullptr) return proof->to_json();
+  return fail(ErrorCode::invalid, {"审计守护进程给出的不是记录的证据",
+                                   "the audit daemon gave no evidence of a record"});
+}
+
 Result<ExitCode> make_package(Cli& cli, const ExportArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
   const compliance::Catalogue catalogue = MENSHEN_TRY(load_comply_catalogue(cli, *settings));
@@ -93,7 +102,7 @@ Result<ExitCode> make_package(Cli& cli, const ExportArguments& arguments) {
     return fail_while({"审计库未能签名，未生成证据包", "the audit store did not sign: no package"},
                       evidence.error());
   }
-  const std::string package = seal_package(tar, *evidence);
+  const std::string package = seal_package(tar, MENSHEN_TRY(canonical(*evidence)));
   MENSHEN_CHECK(verify_package(package, ""));
   MENSHEN_CHECK(write_file_atomic(file, package));
   const fs::path runs = ComplyPaths::of(*settings).runs;
