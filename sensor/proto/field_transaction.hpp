@@ -20,12 +20,12 @@ class FieldTransaction final : public Transaction {
   // In the order in which instances appear. A buffer is whole when it is added. What is beyond the
   // limits above is left out.
   void add(Buffer buffer, std::string_view bytes) {
-    if (buffers_.size() == fields_max || bytes.size() > field_bytes_max - bytes_) return;
+    if (buffers_.count == fields_max || bytes.size() > field_bytes_max - bytes_) return;
     bytes_ += bytes.size();
-    buffers_.emplace_back(buffer, bytes);
+    buffers_.add(buffer, std::string(bytes));
   }
   void add(Number number, std::uint64_t value) {
-    if (numbers_.size() < fields_max) numbers_.emplace_back(number, value);
+    if (numbers_.count < fields_max) numbers_.add(number, value);
   }
   void finish(Direction direction) { complete_[static_cast<std::size_t>(direction)] = true; }
   void finish() { complete_ = {true, true}; }
@@ -43,11 +43,33 @@ class FieldTransaction final : public Transaction {
   [[nodiscard]] std::string eve() const override { return eve_json; }
 
  private:
+  // A message has few kinds of fields and may have many of one kind.
+  template <class Field, class Value>
+  struct Kinds {
+    std::vector<std::pair<Field, std::vector<Value>>> kinds;
+    std::size_t count = 0;  // of values
+
+    void add(Field field, Value value) {
+      ++count;
+      for (auto& [named, values] : kinds) {
+        if (named == field) return values.push_back(std::move(value));
+      }
+      kinds.emplace_back(field, std::vector<Value>{}).second.push_back(std::move(value));
+    }
+    // Null: none.
+    [[nodiscard]] const std::vector<Value>* of(Field field) const noexcept {
+      for (const auto& [named, values] : kinds) {
+        if (named == field) return &values;
+      }
+      return nullptr;
+    }
+  };
+
   AppProto proto_;
   std::array<bool, 2> complete_{};
   std::size_t bytes_ = 0;
-  std::vector<std::pair<Buffer, std::string>> buffers_;
-  std::vector<std::pair<Number, std::uint64_t>> numbers_;
+  Kinds<Buffer, std::string> buffers_;
+  Kinds<Number, std::uint64_t> numbers_;
 };
 
 }  // namespace menshen::sensor

@@ -18,7 +18,7 @@ TEST_CASE("what first bytes tell") {
       {Direction::to_server, "FROB /x FTP/1.1\r\n"sv, AppProto::failed},
       {Direction::to_server, "OPTIONS sip:a SIP/2.0\r\n"sv, AppProto::sip},
       {Direction::to_server, "OPTIONS * HTTP/1.1\r\n"sv, AppProto::http1},
-      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\n"sv, AppProto::http2},
+      {Direction::to_server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"sv, AppProto::http2},
       {Direction::to_server, "EHLO mail\r\n"sv, AppProto::smtp},
       {Direction::to_server, "\x16\x03\x01\x00\x10\x01"sv, AppProto::tls},
       // No TLS, but it may become a DNS message of 0x1603 bytes.
