@@ -5,6 +5,8 @@
 #
 # 门神证据包独立核验脚本：只需 openssl 3 与常用命令。FINGERPRINT 形如 sm3:… 或 sha256:…，应从其他渠道取得。
 # Exit status: 0 genuine, 1 not genuine, 2 could not be checked. The format: docs/formats/evidence-package.md.
+# bad() ends the script, so "a && b || bad" is what it looks like.
+# shellcheck disable=SC2015
 set -u
 LC_ALL=C
 export LC_ALL
