@@ -34,6 +34,12 @@ def missing():
     return None
 
 
+def propagation():
+    """The root of a chroot is no mount whose propagation could be changed."""
+    changeable = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    return [] if changeable else ["--propagation", "unchanged"]
+
+
 class Fleet:
     def __init__(self, lab, programs):
         self.lab = lab
@@ -56,7 +62,7 @@ class Fleet:
                   f"for d in null zero urandom; do touch {root}/dev/$d; mount --bind /dev/$d {root}/dev/$d; done\n"
                   f"{'touch ' + str(root) + '/dev/mapper/luks-data' if HOSTS[name][0] == 'hardened' else ':'}\n"
                   f"{binds}exec chroot {root} /bin/sh /run/start\n")
-        self.lab.start(name, ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", f"--mount-proc={root}/proc",
+        self.lab.start(name, ["unshare", "--mount", *propagation(), "--pid", "--fork", "--kill-child=KILL", f"--mount-proc={root}/proc",
                               "sh", "-c", inside], label=f"sshd-{name}")
         address = self.lab.hosts[name].v4
         wait_until(lambda: self.lab.run("gate", ["ssh-keyscan", "-t", "ed25519", "-T", "2", address], check=False).stdout,
@@ -128,7 +134,7 @@ def check_offline(fleet, online):
         fleet.appliance.run("comply", "script", name, "--out", root / "tmp/collect.sh")
         sshd = next(p for p in lab.processes if p.name == f"sshd-{name}")
         child = int(pathlib.Path(f"/proc/{sshd.pid}/task/{sshd.pid}/children").read_text().split()[0])
-        subprocess.run(["nsenter", f"--target={child}", "--mount", "--pid", "--net", "chroot", root, "/bin/sh", "/tmp/collect.sh",
+        subprocess.run(["nsenter", f"--target={child}", "--mount", "--pid", "--net", "--root", "--wd", "/bin/sh", "/tmp/collect.sh",
                         f"/tmp/{name}.capture"], check=True, capture_output=True, timeout=120)
         capture = root / "tmp" / f"{name}.capture"
         text = capture.read_text()
