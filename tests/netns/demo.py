@@ -255,7 +255,7 @@ class Demo:
         number = self.alert(SQL_INJECTION)["number"]
         self.check("副本未改动", "the copy as it is", "intact", lambda: "intact" if self.verify(copy)["intact"] else "broken")
         first, last = self.flip(copy, number)
-        self.check("副本改动一个比特：发现并定位", "one bit flipped in a copy: found, located", f"record in {first}-{last}",
+        self.check("副本改动一个比特：发现并定位", "one bit flipped in a copy: found, located", self.records(first, last),
                    lambda: self.where(self.verify(copy), first, last))
 
     @staticmethod
@@ -287,7 +287,11 @@ class Demo:
         if not broken:
             return "intact"
         inside = first <= broken["record"] <= last
-        return f"record in {first}-{last}" if inside else f"record {broken['record']}"
+        return Demo.records(first, last) if inside else f"record {broken['record']}"
+
+    @staticmethod
+    def records(first, last):
+        return f"record {first}" if first == last else f"records {first} to {last}"
 
     def report(self):
         self.appliance.run("comply", "report", "--out", self.output, timeout=300)
