@@ -52,10 +52,9 @@ def set_up():
         (PEER_ROOT / "etc/apt/sources.list.d/backports.sources").write_text(
             f"Types: deb\nURIs: {base}\nSuites: trixie-backports\nComponents: main\n"
             "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
-        for name in pathlib.Path("/etc/apt/apt.conf.d").glob("*proxy*"):
-            shutil.copy(name, PEER_ROOT / "etc/apt/apt.conf.d")
-        for name in pathlib.Path("/etc/apt/apt.conf.d").glob("*registry*"):
-            shutil.copy(name, PEER_ROOT / "etc/apt/apt.conf.d")
+        for path in pathlib.Path("/etc/apt/apt.conf.d").iterdir():  # proxies and certificates
+            if "Acquire::" in path.read_text():
+                shutil.copy(path, PEER_ROOT / "etc/apt/apt.conf.d")
         local = pathlib.Path("/usr/local/share/ca-certificates")
         if local.is_dir():
             shutil.copytree(local, PEER_ROOT / "usr/local/share/ca-certificates", dirs_exist_ok=True)
