@@ -5,6 +5,7 @@
 #include "sensor/detect/compiled_rules.hpp"
 #include "sensor/packet/checksum.hpp"
 #include "sensor/packet/decode.hpp"
+#include "sensor/packet/header_options.hpp"
 #include "sensor/proto/spoken.hpp"
 #include "sensor/stream/stream.hpp"
 
@@ -81,22 +82,16 @@ Value icmp_field(Field field, const PacketMeta& packet) noexcept {
   }
 }
 
-// The value of an option of kind `kind` with `size` value bytes (RFC 9293 3.1).
-Value tcp_option(Bytes options, unsigned kind, std::size_t size) noexcept {
-  ByteReader reader(options);
-  while (!reader.empty()) {
-    const auto found = reader.u8();
-    if (found == 0) return std::nullopt;
-    if (found == 1) continue;
-    const auto length = reader.u8();
-    if (!reader.ok() || length < 2) return std::nullopt;
-    if (found == kind && length == size + 2) {
-      const std::uint64_t value = size == 2 ? reader.be16() : reader.u8();
-      return reader.ok() ? Value(value) : std::nullopt;
-    }
-    reader.skip(length - 2U);
-  }
-  return std::nullopt;
+// The value of an option of kind `wanted` with `size` value bytes (RFC 9293 3.1).
+Value tcp_option(Bytes options, unsigned wanted, std::size_t size) noexcept {
+  Value found;
+  walk_header_options(options, [&](unsigned kind, const std::optional<Bytes>& value) {
+    if (!value || kind != wanted || value->size() != size) return true;
+    ByteReader reader(*value);
+    found = size == 2 ? reader.be16() : reader.u8();
+    return false;
+  });
+  return found;
 }
 
 Value tcp_field(Field field, const PacketMeta& packet) noexcept {
@@ -199,21 +194,19 @@ bool match_bits(Mode mode, unsigned found, unsigned wanted) {
   return false;
 }
 
+bool has_option(Bytes options, unsigned wanted) noexcept {
+  bool found = false;
+  walk_header_options(options, [&](unsigned kind, const auto&) {
+    found = kind == wanted;
+    return !found;
+  });
+  return found;
+}
+
 bool match_option(const IpOptionTest& test, const PacketMeta& packet) noexcept {
   const auto header = network_header(packet);
   if (packet.ip_version != 4 || header.size() <= 20) return false;
-  if (test.any) return true;
-  ByteReader reader(header.subspan(20));
-  while (!reader.empty()) {
-    const auto kind = reader.u8();
-    if (kind == test.option) return true;
-    if (kind == 0) return false;
-    if (kind == 1) continue;
-    const auto length = reader.u8();
-    if (!reader.ok() || length < 2) return false;
-    reader.skip(length - 2U);
-  }
-  return false;
+  return test.any || has_option(header.subspan(20), test.option);
 }
 
 // What decode did not verify (checksums are ignored) is summed here.
@@ -370,17 +363,7 @@ bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
 
 bool asks_fast_open(const PacketMeta& packet) noexcept {
   constexpr unsigned fast_open = 34;
-  ByteReader reader(tcp_header(packet).options);
-  while (!reader.empty()) {
-    const auto kind = reader.u8();
-    if (kind == fast_open) return true;
-    if (kind == 0) return false;
-    if (kind == 1) continue;
-    const auto length = reader.u8();
-    if (!reader.ok() || length < 2) return false;
-    reader.skip(length - 2U);
-  }
-  return false;
+  return has_option(tcp_header(packet).options, fast_open);
 }
 
 Bytes header_bytes(BufferKind kind, const PacketMeta& packet) noexcept {

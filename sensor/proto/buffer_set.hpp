@@ -74,4 +74,25 @@ class NumberSet {
   std::vector<Row> rows_;
 };
 
+// A transaction that offers what these two hold. Its buffers are whole when they are set.
+class KnownTransaction : public Transaction {
+ public:
+  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
+    return buffers.instances(buffer);
+  }
+  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
+    if (instance >= buffers.instances(buffer)) return {};
+    return {as_bytes(buffers.text(buffer, instance)), true};
+  }
+  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
+    return known.instances(number);
+  }
+  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
+    return known.value(number, instance);
+  }
+
+  BufferSet buffers;
+  NumberSet known;
+};
+
 }  // namespace menshen::sensor

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sensor/proto/endian_reader.hpp"
+#include "sensor/proto/message_parser.hpp"
 #include "sensor/proto/probe.hpp"
 
 namespace menshen::sensor {
@@ -329,11 +330,13 @@ class DceRpcStreamParser final : public Parser {
 };
 
 // C706's connectionless form: everything stands in each datagram's head.
-class DceRpcDatagramParser final : public Parser {
+class DceRpcDatagramParser final : public MessageParser {
  public:
-  explicit DceRpcDatagramParser(const ParserContext& context) : context_(context) {}
+  explicit DceRpcDatagramParser(const ParserContext& context)
+      : MessageParser(context, AppProto::dcerpc, Over::datagrams) {}
 
-  ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
+ private:
+  ParserStatus message(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
     EndianReader reader(bytes);
     const unsigned version = reader.u8();
     const unsigned type = reader.u8();
@@ -351,13 +354,8 @@ class DceRpcDatagramParser final : public Parser {
     const std::size_t length = reader.u16();
     reader.skip(4);
     const std::string_view stub = as_text(reader.take(std::min(length, reader.remaining())));
-    if (!reader.ok() || version != 4) {
-      ++context_.counters.parser_errors;
-      return ParserStatus::more;
-    }
-    FieldTransaction transaction(AppProto::dcerpc);
-    transaction.id = next_id_++;
-    ++context_.counters.transactions;
+    if (!reader.ok() || version != 4) return ParserStatus::broken;
+    FieldTransaction& transaction = exchange.begin(flow);
     if (type == type_request) {
       transaction.add(Number::dcerpc_opnum, opnum);
       std::string iface(reinterpret_cast<const char*>(uuid.data()), uuid.size());
@@ -379,20 +377,9 @@ class DceRpcDatagramParser final : public Parser {
     json["rpc_version"] = "4.0";
     transaction.eve_json = json.dump();
     transaction.one_way = direction;
-    transaction.finish();
-    context_.observer.on_change(flow, transaction, direction, packet);
-    context_.observer.on_end(flow, transaction);
+    exchange.finish(flow, transaction, direction, packet);
     return ParserStatus::more;
   }
-  ParserStatus gap(Flow&, Direction, std::uint64_t, PacketMeta&) override {
-    return ParserStatus::more;
-  }
-  void close(Flow&, Direction, PacketMeta&) override {}
-  void end(Flow&) override {}
-
- private:
-  ParserContext context_;
-  std::uint64_t next_id_ = 0;
 };
 
 }  // namespace

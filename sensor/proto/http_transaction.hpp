@@ -10,19 +10,13 @@
 
 namespace menshen::sensor {
 
-class HttpTransaction final : public Transaction {
+class HttpTransaction final : public KnownTransaction {
  public:
   explicit HttpTransaction(AppProto proto) : proto_(proto) {}
 
   [[nodiscard]] AppProto proto() const noexcept override { return proto_; }
   [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override;
   [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override;
-  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
-    return known.instances(number);
-  }
-  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
-    return known.value(number, instance);
-  }
   [[nodiscard]] bool complete(Direction direction) const noexcept override {
     return done[static_cast<std::size_t>(direction)];
   }
@@ -36,8 +30,6 @@ class HttpTransaction final : public Transaction {
     std::uint32_t name_length = 0;
   };
 
-  BufferSet buffers;
-  NumberSet known;
   std::array<std::vector<Line>, 2> lines;  // by Direction
   // What only events name.
   std::string hostname;

@@ -84,6 +84,25 @@ Guess probe_ssl2(Direction direction, Bytes bytes) noexcept {
   return type == 1 && plausible ? Guess::yes : Guess::no;
 }
 
+// RFC 1035 4.2.2: two bytes of length before each message.
+template <class Check>
+Guess dns_behind_length(Bytes bytes, const Check& check) noexcept {
+  if (bytes.size() < 2) return Guess::more;
+  ByteReader reader(bytes);
+  const std::size_t length = reader.be16();
+  if (length < dns_header_bytes) return Guess::no;
+  const Bytes message = reader.rest();
+  switch (check(message.first(std::min(message.size(), length)))) {
+    case DnsStart::plausible:
+      return Guess::yes;
+    case DnsStart::too_short:
+      return message.size() < length ? Guess::more : Guess::no;
+    case DnsStart::wrong:
+      break;
+  }
+  return Guess::no;
+}
+
 }  // namespace
 
 Guess probe_http1(Direction direction, Bytes bytes) noexcept {
@@ -121,23 +140,10 @@ Guess probe_tls(Direction direction, Bytes bytes) noexcept {
   return at(5) == (direction == Direction::to_server ? 1U : 2U) ? Guess::yes : Guess::no;
 }
 
-// RFC 1035 4.2.2: two bytes of length before each message.
 Guess probe_dns_stream(Direction direction, Bytes bytes) noexcept {
-  if (bytes.size() < 2) return Guess::more;
-  ByteReader reader(bytes);
-  const std::size_t length = reader.be16();
-  if (length < dns_header_bytes) return Guess::no;
-  const Bytes message = reader.rest();
-  switch (check_dns_start(message.first(std::min(message.size(), length)),
-                          direction == Direction::to_client)) {
-    case DnsStart::plausible:
-      return Guess::yes;
-    case DnsStart::too_short:
-      return message.size() < length ? Guess::more : Guess::no;
-    case DnsStart::wrong:
-      break;
-  }
-  return Guess::no;
+  return dns_behind_length(bytes, [&](Bytes message) {
+    return check_dns_start(message, direction == Direction::to_client);
+  });
 }
 
 Guess probe_dns_datagram(Direction /*direction*/, Bytes bytes) noexcept {
@@ -164,20 +170,7 @@ Guess probe_quic(Direction /*direction*/, Bytes bytes) noexcept {
 }
 
 Guess probe_dns_port_stream(Direction /*direction*/, Bytes bytes) noexcept {
-  if (bytes.size() < 2) return Guess::more;
-  ByteReader reader(bytes);
-  const std::size_t length = reader.be16();
-  if (length < dns_header_bytes) return Guess::no;
-  const Bytes message = reader.rest();
-  switch (check_dns_shape(message.first(std::min(message.size(), length)))) {
-    case DnsStart::plausible:
-      return Guess::yes;
-    case DnsStart::too_short:
-      return message.size() < length ? Guess::more : Guess::no;
-    case DnsStart::wrong:
-      break;
-  }
-  return Guess::no;
+  return dns_behind_length(bytes, &check_dns_shape);
 }
 
 Guess probe_dns_port_datagram(Direction /*direction*/, Bytes bytes) noexcept {

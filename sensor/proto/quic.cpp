@@ -36,7 +36,7 @@ std::string version_name(std::uint32_t version) {
   return fmt::format("0x{:08x}", version);
 }
 
-class QuicTransaction final : public Transaction {
+class QuicTransaction final : public KnownTransaction {
  public:
   QuicTransaction(Direction direction, std::uint32_t version) : version_(version) {
     one_way = direction;
@@ -46,19 +46,6 @@ class QuicTransaction final : public Transaction {
     known.set(Number::quic_version_number, version);
   }
   [[nodiscard]] AppProto proto() const noexcept override { return AppProto::quic; }
-  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
-    return buffers.instances(buffer);
-  }
-  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    if (instance >= buffers.instances(buffer)) return {};
-    return {as_bytes(buffers.text(buffer, instance)), true};
-  }
-  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
-    return known.instances(number);
-  }
-  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
-    return known.value(number, instance);
-  }
   [[nodiscard]] bool complete(Direction) const noexcept override { return true; }
   [[nodiscard]] std::string eve() const override {
     Json json{{"version", version_name(version_)}};
@@ -80,9 +67,6 @@ class QuicTransaction final : public Transaction {
     add("ja4", Buffer::ja4_hash);
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-
-  BufferSet buffers;
-  NumberSet known;
 
  private:
   std::uint32_t version_;

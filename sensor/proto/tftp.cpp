@@ -1,8 +1,7 @@
 // TFTP (RFC 1350): the request that names a file. The transfer runs on ports of its own.
 #include <nlohmann/json.hpp>
 
-#include "sensor/proto/field_transaction.hpp"
-#include "sensor/proto/parser.hpp"
+#include "sensor/proto/message_parser.hpp"
 #include "sensor/proto/probe.hpp"
 
 namespace menshen::sensor {
@@ -28,36 +27,23 @@ std::optional<Request> parse(Bytes bytes) noexcept {
   return Request{operation == 2, text.substr(0, end), text.substr(end + 1, mode_end - end - 1)};
 }
 
-class TftpParser final : public Parser {
+class TftpParser final : public MessageParser {
  public:
-  explicit TftpParser(const ParserContext& context) : context_(context) {}
-
-  ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
-    const auto request = parse(bytes);
-    if (!request) return ParserStatus::more;
-    FieldTransaction transaction(AppProto::tftp);
-    transaction.id = next_id_++;
-    transaction.one_way = direction;
-    ++context_.counters.transactions;
-    const nlohmann::ordered_json json = {{"packet", request->write ? "write" : "read"},
-                                         {"file", request->file},
-                                         {"mode", request->mode}};
-    transaction.eve_json =
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-    transaction.finish();
-    context_.observer.on_change(flow, transaction, direction, packet);
-    context_.observer.on_end(flow, transaction);
-    return ParserStatus::more;
-  }
-  ParserStatus gap(Flow&, Direction, std::uint64_t, PacketMeta&) override {
-    return ParserStatus::more;
-  }
-  void close(Flow&, Direction, PacketMeta&) override {}
-  void end(Flow&) override {}
+  explicit TftpParser(const ParserContext& context)
+      : MessageParser(context, AppProto::tftp, Over::datagrams) {}
 
  private:
-  ParserContext context_;
-  std::uint64_t next_id_ = 0;
+  ParserStatus message(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
+    const auto request = parse(bytes);
+    if (!request) return ParserStatus::more;
+    FieldTransaction& transaction = exchange.begin(flow);
+    transaction.one_way = direction;
+    transaction.eve_json = eve_text({{"packet", request->write ? "write" : "read"},
+                                     {"file", request->file},
+                                     {"mode", request->mode}});
+    exchange.finish(flow, transaction, direction, packet);
+    return ParserStatus::more;
+  }
 };
 
 }  // namespace

@@ -20,29 +20,14 @@ enum class SslState : std::uint8_t {
   unknown = 16,  // another message of the handshake
 };
 
-class TlsTransaction final : public Transaction {
+class TlsTransaction final : public KnownTransaction {
  public:
   [[nodiscard]] AppProto proto() const noexcept override { return AppProto::tls; }
-  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
-    return buffers.instances(buffer);
-  }
-  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    if (instance >= buffers.instances(buffer)) return {};
-    return {as_bytes(buffers.text(buffer, instance)), true};
-  }
-  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
-    return known.instances(number);
-  }
-  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
-    return known.value(number, instance);
-  }
   [[nodiscard]] bool complete(Direction direction) const noexcept override {
     return done[static_cast<std::size_t>(direction)];
   }
   [[nodiscard]] std::string eve() const override;
 
-  BufferSet buffers;
-  NumberSet known;
   std::array<std::optional<Certificate>, 2> certificates;  // by the Direction that showed it
   std::uint16_t version = 0;  // the server's choice; before it, the client's offer
   std::array<bool, 2> done{};

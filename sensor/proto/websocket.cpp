@@ -45,23 +45,10 @@ std::string_view opcode_name(unsigned opcode) {
   }
 }
 
-class WebsocketTransaction final : public Transaction {
+class WebsocketTransaction final : public KnownTransaction {
  public:
   explicit WebsocketTransaction(Direction direction) { one_way = direction; }
   [[nodiscard]] AppProto proto() const noexcept override { return AppProto::websocket; }
-  [[nodiscard]] std::size_t instances(Buffer buffer) const noexcept override {
-    return buffers.instances(buffer);
-  }
-  [[nodiscard]] View view(Buffer buffer, std::size_t instance) const noexcept override {
-    if (instance >= buffers.instances(buffer)) return {};
-    return {as_bytes(buffers.text(buffer, instance)), true};
-  }
-  [[nodiscard]] std::size_t numbers(Number number) const noexcept override {
-    return known.instances(number);
-  }
-  [[nodiscard]] std::uint64_t number(Number number, std::size_t instance) const noexcept override {
-    return known.value(number, instance);
-  }
   [[nodiscard]] bool complete(Direction) const noexcept override { return true; }
   [[nodiscard]] std::string eve() const override {
     const bool request = one_way == Direction::to_server;
@@ -75,9 +62,6 @@ class WebsocketTransaction final : public Transaction {
     if (known.instances(mask) != 0) json["mask"] = known.value(mask);
     return json.dump();
   }
-
-  BufferSet buffers;
-  NumberSet known;
 };
 
 class WebsocketParser final : public Parser {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sensor/packet/decode.hpp"
+#include "sensor/packet/header_options.hpp"
 #include "sensor/stream/half_stream.hpp"
 #include "sensor/stream/tcp_tracker.hpp"
 
@@ -34,21 +35,15 @@ struct SynOptions {
 
 SynOptions syn_options(Bytes options) noexcept {
   SynOptions found;
-  ByteReader reader(options);
-  while (!reader.empty()) {
-    const std::uint8_t kind = reader.u8();
-    if (kind == 0) break;
-    if (kind == 1) continue;
-    const std::uint8_t length = reader.u8();
-    if (length < 2) break;
-    const Bytes value = reader.take(length - std::size_t{2});
-    if (!reader.ok()) break;
+  walk_header_options(options, [&](unsigned kind, const std::optional<Bytes>& value) {
+    if (!value) return false;
     if (kind == 34) found.fast_open = true;
-    if (kind == 3 && value.size() == 1) {
-      found.window_shift = std::min(std::to_integer<std::uint8_t>(value[0]), window_shift_max);
+    if (kind == 3 && value->size() == 1) {
+      found.window_shift = std::min(std::to_integer<std::uint8_t>((*value)[0]), window_shift_max);
       found.scaled = true;
     }
-  }
+    return true;
+  });
   return found;
 }
 

@@ -1,4 +1,5 @@
 #include "sensor/stream/tcp_tracker.hpp"
+#include "sensor/packet/header_options.hpp"
 
 #include <algorithm>
 
@@ -21,24 +22,19 @@ struct Options {
 
 Options options_of(Bytes bytes) noexcept {
   Options found;
-  ByteReader reader(bytes);
-  while (!reader.empty()) {
-    const std::uint8_t kind = reader.u8();
-    if (kind == 0) break;
-    if (kind == 1) continue;
-    const std::uint8_t length = reader.u8();
-    if (length < 2) break;
-    ByteReader value(reader.take(length - std::size_t{2}));
-    if (!reader.ok()) break;
-    if (kind == 3 && length == 3) {
+  walk_header_options(bytes, [&](unsigned kind, const std::optional<Bytes>& option) {
+    if (!option) return false;
+    ByteReader value(*option);
+    if (kind == 3 && option->size() == 1) {
       found.shift = std::min<std::uint8_t>(value.u8(), 14);
       found.scales = true;
-    } else if (kind == 8 && length == 10) {
+    } else if (kind == 8 && option->size() == 8) {
       found.stamp = value.be32();
       found.echo = value.be32();
       found.stamps = true;
     }
-  }
+    return true;
+  });
   return found;
 }
 
