@@ -61,6 +61,7 @@ struct InspectorCounters {
   std::uint64_t matches = 0;
   std::uint64_t suppressed = 0;
   std::uint64_t candidates = 0;
+  std::uint64_t examined_bytes = 0;  // of transactions' buffers, by rules that their patterns chose
   std::uint64_t candidate_limit = 0;
   std::uint64_t inspection_limit = 0;
   std::uint64_t regex_limit = 0;

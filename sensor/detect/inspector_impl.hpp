@@ -145,7 +145,8 @@ class Inspector::Impl {
                                         const Transaction& transaction, Direction direction,
                                         Progress progress) const;
   [[nodiscard]] Answer check_list(const TestList& list, Direction direction,
-                                  const Transaction& transaction, Progress progress);
+                                  const Transaction& transaction, std::size_t first,
+                                  Progress progress);
   [[nodiscard]] static Answer check_ask(const TransactionTest& test, Direction direction,
                                         const Transaction& transaction, Progress progress);
   [[nodiscard]] Answer check_other_list(const TestList& list, const PacketView& view, Flow& flow);

@@ -189,6 +189,47 @@ TEST_CASE("a transaction fires a rule when its last buffer answers, once") {
   CHECK(bench.change(tx).empty());
 }
 
+TEST_CASE("what a waiting rule costs grows with the buffer, not with its pieces") {
+  const std::string rule =
+      "alert http any any -> any any (http.request_body; content:\"begin\"; content:\"end!\"; "
+      "sid:1;)";
+  constexpr std::size_t piece = 100;
+  constexpr std::size_t pieces = 2'000;
+  for (const bool inline_mode : {false, true}) {
+    InspectorOptions options;
+    options.inline_mode = inline_mode;
+    Bench bench(rule, options);
+    FakeTransaction tx;
+    std::string body = "begin";
+    for (std::size_t i = 0; i < pieces; ++i) {
+      body.append(piece, 'x');
+      tx.buffers[Buffer::http_request_body] = {{body, false}};
+      CHECK(bench.change(tx).empty());
+    }
+    CHECK(bench.inspector.counters().examined_bytes < 12 * body.size());
+    tx.buffers[Buffer::http_request_body] = {{body + "end!", true}};
+    tx.over[0] = true;
+    CHECK(bench.change(tx) == Sids{1});
+  }
+}
+
+TEST_CASE("of many instances each is looked at once") {
+  Bench bench(
+      "alert http any any -> any any (http.request_header; content:\"X-A: begin\"; "
+      "content:\"end!\"; sid:1;)");
+  FakeTransaction tx;
+  auto& lines = tx.buffers[Buffer::http_request_header_line];
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < 500; ++i) {
+    lines.emplace_back("X-A: begin, and no more", false);
+    bytes += lines.back().first.size();
+    CHECK(bench.change(tx).empty());
+  }
+  CHECK(bench.inspector.counters().examined_bytes < 3 * bytes);
+  lines.emplace_back("X-A: begin end!", false);
+  CHECK(bench.change(tx) == Sids{1});
+}
+
 TEST_CASE("negation and sizes wait for the whole buffer") {
   Bench bench(
       "alert http any any -> any any (http.request_body; content:\"good\"; content:!\"bad\"; "

@@ -151,6 +151,7 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
                                                          Progress progress) {
   const Rule& wanted = rule(candidate.rule);
   if (!worth_another_look(candidate, transaction, view.direction, progress)) return Answer::wait;
+  const TransactionState::Candidate before = candidate;
   candidate.waits_on = UINT32_MAX;
   bool waits = false;
   for (std::size_t i = 0; i < wanted.lists.size(); ++i) {
@@ -158,8 +159,10 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
     if ((candidate.lists_done & bit) != 0) continue;
     const TestList& list = wanted.lists[i];
     const Direction direction = direction_of(list, view.direction);
+    // Instances before the last one did not match, and do not change.
+    const std::size_t first = before.waits_on == i ? std::max(before.instances, 1U) - 1U : 0;
     const Answer answer = list.buffer.kind == BufferKind::transaction
-                              ? check_list(list, direction, transaction, progress)
+                              ? check_list(list, direction, transaction, first, progress)
                               : check_other_list(list, view, flow);
     if (answer == Answer::no) return Answer::no;
     if (answer == Answer::yes) candidate.lists_done |= bit;
@@ -168,7 +171,10 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
       const Buffer buffer = list.buffer.in(direction);
       const std::size_t instances = transaction.field_count(buffer);
       candidate.instances = static_cast<std::uint32_t>(instances);
-      candidate.bytes = instances == 0 ? 0 : transaction.field(buffer, instances - 1).bytes.size();
+      const auto last =
+          instances == 0 ? Transaction::View{} : transaction.field(buffer, instances - 1);
+      candidate.bytes = last.bytes.size();
+      candidate.complete = last.complete;
     }
     waits = waits || answer == Answer::wait;
   }
@@ -209,7 +215,7 @@ bool Inspector::Impl::worth_another_look(const TransactionState::Candidate& cand
 
 Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direction direction,
                                                     const Transaction& transaction,
-                                                    Progress progress) {
+                                                    std::size_t first, Progress progress) {
   const Buffer buffer = list.buffer.in(direction);
   const std::size_t instances = transaction.field_count(buffer);
   const bool over = progress == Progress::ended || transaction.complete(direction);
@@ -217,11 +223,12 @@ Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direct
   // Another instance may still come.
   bool waits = !over && (instances == 0 || buffer_info(buffer).many);
   if (instances == 0 && over) return list.absent ? Answer::yes : Answer::no;
-  for (std::size_t i = 0; i < instances; ++i) {
+  for (std::size_t i = first; i < instances; ++i) {
     const auto view = transaction.field(buffer, i);
     const bool complete = view.complete || over || i + 1 < instances;
     if (!complete) waits = true;
     if (list.needs_complete && !complete) continue;
+    counters_.examined_bytes += view.bytes.size();
     const auto bytes = apply_transforms(view.bytes, list.transforms, scratch_.transforms);
     if (match_tests(list.tests, {bytes, 0}, scratch_)) return Answer::yes;
   }
