@@ -117,6 +117,8 @@ struct NftKernel::State {
                            const OnMessage& on_message);
   // Of every table of every family.
   Result<Interrupted> dump_all(std::uint16_t type, const OnMessage& on_message);
+  // Gives the replies to request `number` to `take`, one by one, until it says this was the last.
+  Result<void> replies(std::uint32_t number, const std::function<bool(const nlmsghdr*)>& take);
   Result<Interrupted> read_dump(std::uint32_t number, const std::string& what,
                                 const OnMessage& on_message);
   Result<std::uint32_t> generation();
@@ -189,6 +191,19 @@ Result<Interrupted> NftKernel::State::dump_all(std::uint16_t type, const OnMessa
   return read_dump(number, "all", on_message);
 }
 
+Result<void> NftKernel::State::replies(std::uint32_t number,
+                                       const std::function<bool(const nlmsghdr*)>& take) {
+  for (;;) {
+    const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
+    if (bytes == 0) return answer_lost();
+    int left = static_cast<int>(bytes);
+    for (const auto* each = reinterpret_cast<const nlmsghdr*>(buffer.data());
+         mnl_nlmsg_ok(each, left); each = mnl_nlmsg_next(each, &left)) {
+      if (each->nlmsg_seq == number && take(each)) return {};
+    }
+  }
+}
+
 // The kernel's count of transactions.
 Result<std::uint32_t> NftKernel::State::generation() {
   std::vector<char> request(4096);
@@ -197,50 +212,41 @@ Result<std::uint32_t> NftKernel::State::generation() {
       nftnl_nlmsg_build_hdr(request.data(), NFT_MSG_GETGEN, NFPROTO_UNSPEC, NLM_F_ACK, number);
   MENSHEN_CHECK(port->send(std::as_bytes(std::span(request).first(message->nlmsg_len))));
   std::uint32_t out = 0;
-  for (;;) {
-    const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
-    if (bytes == 0) return answer_lost();
-    int left = static_cast<int>(bytes);
-    for (const auto* each = reinterpret_cast<const nlmsghdr*>(buffer.data());
-         mnl_nlmsg_ok(each, left); each = mnl_nlmsg_next(each, &left)) {
-      if (each->nlmsg_seq != number) continue;
-      if (const auto answer = read_answer(each)) {
-        if (answer->error != 0) return refused(*answer, "read the ruleset's generation");
-        return out;
-      }
-      const auto attributes = attributes_of<NFTA_GEN_MAX>(each, sizeof(nfgenmsg));
-      if (const nlattr* id = attributes[NFTA_GEN_ID]) out = ntohl(mnl_attr_get_u32(id));
-    }
-  }
+  std::optional<Answer> answer;
+  MENSHEN_CHECK(replies(number, [&](const nlmsghdr* each) {
+    answer = read_answer(each);
+    if (answer) return true;
+    const auto attributes = attributes_of<NFTA_GEN_MAX>(each, sizeof(nfgenmsg));
+    if (const nlattr* id = attributes[NFTA_GEN_ID]) out = ntohl(mnl_attr_get_u32(id));
+    return false;
+  }));
+  if (answer->error != 0) return refused(*answer, "read the ruleset's generation");
+  return out;
 }
 
 Result<Interrupted> NftKernel::State::read_dump(std::uint32_t number, const std::string& table,
                                                 const OnMessage& on_message) {
   auto interrupted = Interrupted::no;
-  for (;;) {
-    const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
-    if (bytes == 0) return answer_lost();
-    int left = static_cast<int>(bytes);
-    for (const auto* each = reinterpret_cast<const nlmsghdr*>(buffer.data());
-         mnl_nlmsg_ok(each, left); each = mnl_nlmsg_next(each, &left)) {
-      if (each->nlmsg_seq != number) continue;
-      if ((each->nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = Interrupted::yes;
-      if (each->nlmsg_type == NLMSG_DONE) return interrupted;
-      if (const auto answer = read_answer(each)) {
-        if (answer->error == EINTR || answer->error == ENOENT) return Interrupted::yes;
-        if (answer->error != 0) return refused(*answer, "read back " + table);
-        continue;
-      }
-      if (mnl_nlmsg_get_payload_len(each) < sizeof(nfgenmsg)) continue;
-      const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(each));
-      // The kernel stamps each message with its ruleset's generation: all dumps must tell of the
-      // same.
-      if (dump_generation.value_or(header->res_id) != header->res_id)
-        interrupted = Interrupted::yes;
-      dump_generation = header->res_id;
-      on_message(each);
+  std::optional<Answer> failure;
+  MENSHEN_CHECK(replies(number, [&](const nlmsghdr* each) {
+    if ((each->nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = Interrupted::yes;
+    if (each->nlmsg_type == NLMSG_DONE) return true;
+    if (const auto answer = read_answer(each)) {
+      if (answer->error != 0) failure = answer;
+      return failure.has_value();
     }
-  }
+    if (mnl_nlmsg_get_payload_len(each) < sizeof(nfgenmsg)) return false;
+    const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(each));
+    // The kernel stamps each message with its ruleset's generation: all dumps must tell of the
+    // same.
+    if (dump_generation.value_or(header->res_id) != header->res_id) interrupted = Interrupted::yes;
+    dump_generation = header->res_id;
+    on_message(each);
+    return false;
+  }));
+  if (!failure) return interrupted;
+  if (failure->error == EINTR || failure->error == ENOENT) return Interrupted::yes;
+  return refused(*failure, "read back " + table);
 }
 
 Result<bool> NftKernel::State::has_table(const std::string& table, bool& dormant) {
@@ -250,23 +256,18 @@ Result<bool> NftKernel::State::has_table(const std::string& table, bool& dormant
       nftnl_nlmsg_build_hdr(request.data(), NFT_MSG_GETTABLE, NFPROTO_INET, NLM_F_ACK, number);
   mnl_attr_put_strz(message, NFTA_TABLE_NAME, table.c_str());
   MENSHEN_CHECK(port->send(std::as_bytes(std::span(request).first(message->nlmsg_len))));
-  for (;;) {
-    const std::size_t bytes = MENSHEN_TRY(port->receive(buffer, answer_timeout_ms));
-    if (bytes == 0) return answer_lost();
-    int left = static_cast<int>(bytes);
-    for (const auto* each = reinterpret_cast<const nlmsghdr*>(buffer.data());
-         mnl_nlmsg_ok(each, left); each = mnl_nlmsg_next(each, &left)) {
-      if (each->nlmsg_seq != number) continue;
-      if (const auto answer = read_answer(each)) {
-        if (answer->error == ENOENT) return false;
-        if (answer->error != 0) return refused(*answer, "read table inet " + table);
-        return true;
-      }
-      const auto attributes = attributes_of<NFTA_TABLE_MAX>(each, sizeof(nfgenmsg));
-      if (const nlattr* flags = attributes[NFTA_TABLE_FLAGS])
-        dormant = (ntohl(mnl_attr_get_u32(flags)) & NFT_TABLE_F_DORMANT) != 0;
-    }
-  }
+  std::optional<Answer> answer;
+  MENSHEN_CHECK(replies(number, [&](const nlmsghdr* each) {
+    answer = read_answer(each);
+    if (answer) return true;
+    const auto attributes = attributes_of<NFTA_TABLE_MAX>(each, sizeof(nfgenmsg));
+    if (const nlattr* flags = attributes[NFTA_TABLE_FLAGS])
+      dormant = (ntohl(mnl_attr_get_u32(flags)) & NFT_TABLE_F_DORMANT) != 0;
+    return false;
+  }));
+  if (answer->error == ENOENT) return false;
+  if (answer->error != 0) return refused(*answer, "read table inet " + table);
+  return true;
 }
 
 Result<Interrupted> NftKernel::State::read_counters(const std::string& table, LiveReader& reader) {
