@@ -6,6 +6,7 @@ stand beside the floor alone.
 """
 import collections
 import json
+import os
 import pathlib
 import random
 import statistics
@@ -38,19 +39,19 @@ def conversation(random_source, number):
 
 
 class Capture:
-    """A capture file with its size in megabits and packets."""
+    """A capture file (classic pcap) with its size in megabits and packets."""
 
     def __init__(self, name, path):
         self.name, self.path = name, path
         self.packets, octets = 0, 0
-        data = path.read_bytes()
-        order = "little" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else "big"
-        at = 24
-        while at + 16 <= len(data):
-            length = int.from_bytes(data[at + 8:at + 12], order)
-            at += 16 + length
-            octets += length
-            self.packets += 1
+        # Never the whole file: what this process holds would count as its children's peak memory.
+        with path.open("rb") as file:
+            order = "little" if file.read(24)[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else "big"
+            while len(head := file.read(16)) == 16:
+                length = int.from_bytes(head[8:12], order)
+                file.seek(length, 1)
+                octets += length
+                self.packets += 1
         self.megabits = octets * 8 / 1e6
 
 
@@ -100,20 +101,19 @@ def replay(context, capture, rules, classification, cache=None):
         arguments += ["--classification", classification]
     if cache:
         arguments += ["--cache", cache]
-    # /usr/bin/time is not everywhere: the peak is asked of a shell's own child.
-    script = "import json,resource,subprocess,sys; d=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,stderr=subprocess.DEVNULL);" \
-             "print(json.dumps([d.returncode,d.stdout.decode(),resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))"
-    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=True)
-    status, output, peak = json.loads(done.stdout)
-    if status != 0:
-        raise RuntimeError(f"menshen ended with {status}")
+    process = subprocess.Popen(list(map(str, arguments)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"menshen ended with {process.returncode}")
     summary = json.loads(output)
     alerts = collections.Counter()
     for line in events.open():
         event = json.loads(line)
         if event["event_type"] == "alert":
             alerts[event["alert"]["signature_id"]] += 1
-    return suricata.Run(summary["load_cpu_seconds"], summary["replay_cpu_seconds"], peak / 1024, alerts)
+    return suricata.Run(summary["load_cpu_seconds"], summary["replay_cpu_seconds"], usage.ru_maxrss / 1024, alerts)
 
 
 def compare(name, ours, theirs):
