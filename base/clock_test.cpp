@@ -22,7 +22,7 @@ TEST_CASE("UTC, also before 1970") {
 }
 
 TEST_CASE("the local zone, with its offset") {
-  const char* zone = std::getenv("TZ");
+  const char* zone = ::secure_getenv("TZ");
   const std::string old = zone != nullptr ? zone : "";
   const auto at = [](const char* tz) {
     ::setenv("TZ", tz, 1);

@@ -22,9 +22,8 @@ class IpAddr {
   [[nodiscard]] static constexpr IpAddr v4(std::uint32_t host_order) {
     IpAddr a;
     a.bytes_[10] = a.bytes_[11] = 0xff;
-    for (int i = 0; i < 4; ++i) {
-      a.bytes_[static_cast<std::size_t>(12 + i)] =
-          static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+    for (std::size_t i = 0; i < 4; ++i) {
+      a.bytes_[12 + i] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
     }
     return a;
   }

@@ -21,7 +21,7 @@ bool parse_lang(std::string_view text, Lang& lang) {
 
 Lang lang_from_environment() {
   for (const char* variable : {"LC_ALL", "LC_MESSAGES", "LANG"}) {
-    const char* value = std::getenv(variable);
+    const char* value = ::secure_getenv(variable);
     if (value == nullptr || *value == '\0') continue;
     Lang lang = Lang::en;
     // The first one that is set decides (POSIX), also when it names a third language.

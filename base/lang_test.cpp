@@ -15,7 +15,7 @@ class Environment {
  public:
   explicit Environment(std::array<const char*, 3> values) {
     for (std::size_t i = 0; i < variables.size(); ++i) {
-      if (const char* old = std::getenv(variables[i])) old_[i] = old;
+      if (const char* old = ::secure_getenv(variables[i])) old_[i] = old;
       set(variables[i], values[i]);
     }
   }

@@ -26,7 +26,7 @@ std::atomic<Lang>& log_language() {
 // journald takes "<3>" for the priority; systemd says by JOURNAL_STREAM which stream is connected
 // to it.
 bool stderr_is_journal() {
-  const char* stream = std::getenv("JOURNAL_STREAM");
+  const char* stream = ::secure_getenv("JOURNAL_STREAM");
   struct stat status {};
   if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;

@@ -121,9 +121,7 @@ std::string escape_controls(std::string_view text) {
   escaped.reserve(text.size());
   while (!text.empty()) {
     const CodePoint c = first_code_point(text);
-    if (!c.valid) {
-      fmt::format_to(std::back_inserter(escaped), "\\x{:02x}", static_cast<unsigned>(c.value));
-    } else if (!is_control(c.value)) {
+    if (c.valid && !is_control(c.value)) {
       escaped += text.substr(0, c.bytes);
     } else if (c.value == '\n') {
       escaped += "\\n";
@@ -131,7 +129,7 @@ std::string escape_controls(std::string_view text) {
       escaped += "\\t";
     } else if (c.value == '\r') {
       escaped += "\\r";
-    } else if (c.value < 0x80) {
+    } else if (!c.valid || c.value < 0x80) {
       fmt::format_to(std::back_inserter(escaped), "\\x{:02x}", static_cast<unsigned>(c.value));
     } else {
       fmt::format_to(std::back_inserter(escaped), "\\u{{{:x}}}", static_cast<unsigned>(c.value));

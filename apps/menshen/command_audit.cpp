@@ -146,7 +146,7 @@ void tell(Cli& cli, const std::string& store, const char* action, const FilterAr
   if (!store.empty()) return;
   const auto settings = cli.settings();
   if (!settings) return;
-  const char* user = std::getenv("USER");
+  const char* user = ::secure_getenv("USER");
   const auto told = ask_auditd(**settings, {{"op", "told"},
                                             {"action", action},
                                             {"subject", user != nullptr ? user : ""},
@@ -356,7 +356,7 @@ Result<ExitCode> verify(Cli& cli, const VerifyArguments& arguments) {
 
 Result<ExitCode> rotate_key(Cli& cli) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
-  const char* user = std::getenv("USER");
+  const char* user = ::secure_getenv("USER");
   const Json answer = MENSHEN_TRY(
       ask_auditd(*settings, {{"op", "rotate_key"}, {"subject", user != nullptr ? user : ""}}));
   print_out(fmt::format(

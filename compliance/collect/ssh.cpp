@@ -82,7 +82,7 @@ Result<std::string> read_over_ssh(const SshHost& host, const SshOptions& options
   request.input = script;
   request.timeout = options.timeout;
   request.out_bytes_max = capture_bytes_max;
-  if (const char* agent = std::getenv("SSH_AUTH_SOCK");
+  if (const char* agent = ::secure_getenv("SSH_AUTH_SOCK");
       agent != nullptr && options.identity.empty())
     request.environment.push_back(std::string("SSH_AUTH_SOCK=") + agent);
   ProcessResult result = MENSHEN_TRY(run_process(request));

@@ -145,7 +145,7 @@ TEST_CASE("percentages") {
 
 // For looking at: MENSHEN_REPORT_DIR=folder compliance_tests "[sample]"
 TEST_CASE("sample pages", "[.][sample]") {
-  const char* folder = std::getenv("MENSHEN_REPORT_DIR");
+  const char* folder = ::secure_getenv("MENSHEN_REPORT_DIR");
   REQUIRE(folder != nullptr);
   for (const auto& [lang, name] : {std::pair{Lang::zh, "zh"}, std::pair{Lang::en, "en"}}) {
     REQUIRE(write_file_atomic(std::string(folder) + "/report." + name + ".html",

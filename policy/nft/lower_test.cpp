@@ -43,7 +43,7 @@ const Set& set_of(const Ruleset& ruleset, std::string_view name) {
 TEST_CASE("a policy lowers to the ruleset of lower.golden") {
   const std::filesystem::path golden = MENSHEN_SOURCE_DIR "/policy/nft/lower.golden";
   const std::string text = to_text(lower(policy_of(small), {.generation = 5}));
-  if (std::getenv("UPDATE_GOLDEN") != nullptr) REQUIRE(write_file_atomic(golden, text));
+  if (::secure_getenv("UPDATE_GOLDEN") != nullptr) REQUIRE(write_file_atomic(golden, text));
   const auto expected = read_file(golden);
   REQUIRE(expected);
   CHECK(text == *expected);
