@@ -18,5 +18,7 @@
 #include "compliance/collect/host.hpp"         // IWYU pragma: export
 #include "compliance/collect/ssh.hpp"          // IWYU pragma: export
 #include "compliance/report/report.hpp"        // IWYU pragma: export
+#include "compliance/runs/run.hpp"             // IWYU pragma: export
 #include "compliance/scope/inventory.hpp"      // IWYU pragma: export
 #include "compliance/scope/scope_facts.hpp"    // IWYU pragma: export
+#include "compliance/tasks/task.hpp"           // IWYU pragma: export

@@ -1,5 +1,7 @@
 #include "compliance/assess/assess.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -121,6 +123,53 @@ ItemResult judge(const Item& item, const Layer& layer, const Index& index, const
   return result;
 }
 
+bool is_finding(Verdict verdict) {
+  return verdict == Verdict::failing || verdict == Verdict::partial;
+}
+
+Text why_not_counted(TaskState state) {
+  switch (state) {
+    case TaskState::waiting:
+      return {"已有人工结论，待另一人复核", "Answered by a person; waits for another's review"};
+    case TaskState::returned:
+      return {"人工结论已被退回，待重新处理", "A person's answer was returned by its reviewer"};
+    case TaskState::expired:
+      return {"人工结论已到复测日期，须重新测评", "A person's answer has to be checked again"};
+    case TaskState::open:
+    case TaskState::accepted:
+      break;
+  }
+  return {};
+}
+
+// What a person found. Only what is open is decided by it; a finding can be made worse.
+void take_answer(ItemResult& result, const TaskRecord& record, WallTime now) {
+  result.task = std::make_shared<const TaskRecord>(record);
+  const Answer* answer = record.task.answer();
+  if (answer == nullptr || !takes_answer(*result.item)) return;
+  const bool open = result.verdict == Verdict::not_checked;
+  if (record.failure) {
+    if (open) result.reason = *record.failure;
+    return;
+  }
+  const TaskState state = state_of(record.task, now);
+  if (state != TaskState::accepted) {
+    if (open) result.reason = why_not_counted(state);
+    return;
+  }
+  const bool worse = answer->verdict == Verdict::failing && result.verdict == Verdict::partial;
+  const bool found = result.verdict == Verdict::error && is_finding(answer->verdict);
+  if (!open && !worse && !found) return;
+  result.verdict = answer->verdict;
+  result.reason = {
+      fmt::format("人工判定（{}；{} 复核）：{}", answer->by, answer->reviewed_by, answer->text),
+      fmt::format("Judged by {}, reviewed by {}: {}", answer->by, answer->reviewed_by,
+                  answer->text)};
+  result.by_person = true;
+  result.supported = false;
+  result.open_objects = false;
+}
+
 int tenths(double value) { return static_cast<int>(std::floor(value * 10 + 0.5)); }
 
 Standing rate(const Edition& edition, const Tally& all) {
@@ -193,7 +242,7 @@ Index run_checks(Assessment& a) {
 void collect_findings(Assessment& a) {
   for (std::size_t i = 0; i < a.items.size(); ++i) {
     const ItemResult& r = a.items[i];
-    if (r.verdict != Verdict::failing && r.verdict != Verdict::partial) continue;
+    if (!is_finding(r.verdict)) continue;
     a.findings.push_back(i);
     if (r.item->high_risk) a.high_risk.push_back(i);
   }
@@ -217,6 +266,17 @@ void Tally::add(Verdict verdict) {
   ++by_verdict[static_cast<std::size_t>(verdict)];
 }
 
+std::vector<TriggerCase> trigger_cases(const Assessment& assessment) {
+  std::map<std::string, std::vector<std::size_t>> by_code;
+  for (const std::size_t i : assessment.high_risk) {
+    const std::string& code = assessment.items[i].item->high_risk->trigger;
+    if (!code.empty()) by_code[code].push_back(i);
+  }
+  std::vector<TriggerCase> result;
+  for (auto& [code, items] : by_code) result.push_back({code, std::move(items)});
+  return result;
+}
+
 AssessedObject appliance_object(std::string host, Facts facts) {
   AssessedObject object;
   object.id = "appliance";
@@ -234,7 +294,7 @@ Assessment assess(const Catalogue& catalogue, Facts facts, Subject subject, Wall
 }
 
 Assessment assess(const Catalogue& catalogue, std::vector<AssessedObject> objects, Subject subject,
-                  WallTime now, View view) {
+                  WallTime now, View view, const TaskRecords& tasks) {
   Assessment a;
   a.subject = std::move(subject);
   a.assessed_at = now;
@@ -248,6 +308,8 @@ Assessment assess(const Catalogue& catalogue, std::vector<AssessedObject> object
     for (const Item& item : layer.items) {
       if (!in_view(item.responsible, view)) continue;
       a.items.push_back(judge(item, layer, index, a));
+      if (const auto task = tasks.find(item.id); task != tasks.end())
+        take_answer(a.items.back(), task->second, now);
       const Verdict verdict = a.items.back().verdict;
       tally.add(verdict);
       a.all.add(verdict);

@@ -9,17 +9,24 @@
 // evidence that waits for a person; a failing one still counts, unless the check is a supporting
 // one: what it does not find may well be elsewhere.
 //
+// A person's answer that counts (tasks/task.hpp) decides an item that is open. It never lifts what
+// checks found: a failing check stays, a failed collection stays an error; it can only make them
+// worse.
+//
 // Missing evidence never improves anything: without any one fact an item keeps its verdict (where
 // that fact did not decide), becomes open, or loses the better half of a partial one. A failure
 // that other evidence shows stays, and ItemResult::incomplete says that something is missing.
 #pragma once
 
 #include <array>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "compliance/checks/evaluate.hpp"
+#include "compliance/tasks/task.hpp"
 
 namespace menshen::compliance {
 
@@ -38,6 +45,13 @@ struct AssessedObject {
 // Whose part of a shared cloud is looked at. The other party's own items and objects are left out.
 enum class View : unsigned char { all, provider, tenant };
 
+// A task as it was stored, and whether its evidence is whole.
+struct TaskRecord {
+  Task task;
+  std::optional<Text> failure;  // why its answer does not count, whatever its state
+};
+using TaskRecords = std::map<std::string, TaskRecord, std::less<>>;  // by item
+
 struct ItemResult {
   const Item* item = nullptr;
   const Layer* layer = nullptr;
@@ -47,6 +61,8 @@ struct ItemResult {
   bool supported = false;     // semi-automatic, open, and every check passed: evidence is at hand
   bool open_objects = false;  // judged on the collected objects only; others are open
   bool incomplete = false;    // judged, while evidence of some check is missing or failed
+  bool by_person = false;     // the verdict is that of the task's answer
+  std::shared_ptr<const TaskRecord> task;  // null: there is none
 };
 
 // Counts of items. `applicable` = total - not_applicable.
@@ -93,10 +109,19 @@ struct Assessment {
   std::vector<std::size_t> findings;  // every item failing or partial, highest weight first
 };
 
-// Deterministic: the same catalogue, objects, subject, time and view give the same assessment.
-// Cost: checks x objects.
+// A trigger of the report template's table of major hidden dangers that findings meet. Whether it
+// is one (related, grave, likely) is a person's decision.
+struct TriggerCase {
+  std::string code;
+  std::vector<std::size_t> items;  // indices into Assessment::items
+};
+[[nodiscard]] std::vector<TriggerCase> trigger_cases(const Assessment& assessment);  // by code
+
+// Deterministic: the same catalogue, objects, subject, time, view and tasks give the same
+// assessment. Cost: checks x objects.
 [[nodiscard]] Assessment assess(const Catalogue& catalogue, std::vector<AssessedObject> objects,
-                                Subject subject, WallTime now, View view = View::all);
+                                Subject subject, WallTime now, View view = View::all,
+                                const TaskRecords& tasks = {});
 // The appliance alone.
 [[nodiscard]] Assessment assess(const Catalogue& catalogue, Facts facts, Subject subject,
                                 WallTime now);

@@ -1,5 +1,6 @@
 #include "compliance/assess/assess.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "compliance/compliance.hpp"
@@ -245,6 +246,93 @@ TEST_CASE("each party of a cloud sees its own items and objects") {
     const Responsible other = which == View::tenant ? Responsible::provider : Responsible::tenant;
     for (const ItemResult& r : a.items) CHECK(r.item->responsible != other);
   }
+}
+
+TaskRecords answered(const std::string& item, Verdict verdict, Review decision) {
+  TaskRecord record;
+  record.task.item = item;
+  Answer answer;
+  answer.verdict = verdict;
+  answer.text = "seen on site";
+  answer.by = "li";
+  answer.at = now - 1000;
+  answer.recheck = now + 1000;
+  REQUIRE(give_answer(record.task, answer));
+  if (decision != Review::waiting)
+    REQUIRE(review(record.task, decision, "wang", now - 500, "seen"));
+  return {{item, record}};
+}
+
+const ItemResult& item_of(const Assessment& a, std::string_view id) {
+  return *std::find_if(a.items.begin(), a.items.end(),
+                       [&](const ItemResult& r) { return r.item->id == id; });
+}
+
+Assessment with_tasks(Facts facts, const TaskRecords& tasks, WallTime time = now) {
+  std::vector<AssessedObject> objects;
+  objects.push_back(appliance_object("menshen-01", std::move(facts)));
+  return assess(catalogue(), std::move(objects), {"demo", "menshen-01", "0.1.0"}, time, View::all,
+                tasks);
+}
+
+TEST_CASE("a person's accepted answer decides a manual item") {
+  for (const Verdict verdict :
+       {Verdict::conforming, Verdict::partial, Verdict::failing, Verdict::not_applicable}) {
+    const Assessment a = with_tasks(hardened(), answered("8.1.6.1", verdict, Review::accepted));
+    const ItemResult& r = item_of(a, "8.1.6.1");
+    CHECK(r.verdict == verdict);
+    CHECK(r.by_person);
+    CHECK_THAT(r.reason.zh, Catch::Contains("li") && Catch::Contains("wang"));
+    CHECK(a.all.judged() + a.all.count(Verdict::not_applicable) ==
+          assessed(hardened()).all.judged() + 1);
+  }
+}
+
+TEST_CASE("an answer that is not reviewed, is returned, too old or not whole does not count") {
+  const auto verdict = [](const TaskRecords& tasks, WallTime time = now) {
+    const Assessment a = with_tasks(hardened(), tasks, time);
+    const ItemResult& r = item_of(a, "8.1.6.1");
+    CHECK_FALSE(r.by_person);
+    return r.verdict;
+  };
+  CHECK(verdict(answered("8.1.6.1", Verdict::conforming, Review::waiting)) == Verdict::not_checked);
+  CHECK(verdict(answered("8.1.6.1", Verdict::conforming, Review::returned)) ==
+        Verdict::not_checked);
+  TaskRecords accepted = answered("8.1.6.1", Verdict::conforming, Review::accepted);
+  CHECK(verdict(accepted, now + 1000) == Verdict::not_checked);
+  accepted.begin()->second.failure = Text{"附件缺失", "an attachment is missing"};
+  const Assessment a = with_tasks(hardened(), accepted);
+  CHECK(item_of(a, "8.1.6.1").verdict == Verdict::not_checked);
+  CHECK(item_of(a, "8.1.6.1").reason.zh == "附件缺失");
+}
+
+TEST_CASE("no answer lifts what a check found, nor a failed collection; it can only add") {
+  const Assessment found = assessed(weak());
+  std::size_t tried = 0;
+  for (const ItemResult& before : found.items) {
+    if (before.item->checks.empty()) continue;
+    const Assessment good =
+        with_tasks(weak(), answered(before.item->id, Verdict::conforming, Review::accepted));
+    const ItemResult& after = item_of(good, before.item->id);
+    INFO(before.item->id);
+    if (before.verdict != Verdict::not_checked) {
+      ++tried;
+      CHECK(after.verdict == before.verdict);
+    }
+    if (!takes_answer(*before.item)) CHECK(after.verdict == before.verdict);
+    if (tried > 12) break;
+  }
+  CHECK(tried > 0);
+  // A semi-automatic item with support at hand: a person confirms, or finds otherwise.
+  const Assessment supported = assessed(hardened());
+  const auto waiting = std::find_if(supported.items.begin(), supported.items.end(),
+                                    [](const ItemResult& r) { return r.supported; });
+  REQUIRE(waiting != supported.items.end());
+  const std::string id = waiting->item->id;
+  CHECK(item_of(with_tasks(hardened(), answered(id, Verdict::conforming, Review::accepted)), id)
+            .verdict == Verdict::conforming);
+  CHECK(item_of(with_tasks(hardened(), answered(id, Verdict::failing, Review::accepted)), id)
+            .verdict == Verdict::failing);
 }
 
 }  // namespace

@@ -2,59 +2,10 @@
 #include <algorithm>
 
 #include "compliance/report/page.hpp"
+#include "compliance/report/words.hpp"
 
 namespace menshen::compliance {
 namespace {
-
-Text automation_text(Automation automation) {
-  switch (automation) {
-    case Automation::automatic:
-      return {"自动", "Automatic"};
-    case Automation::semi:
-      return {"半自动", "Semi-automatic"};
-    case Automation::manual:
-      return {"人工", "Manual"};
-  }
-  return {};
-}
-
-Text responsible_text(Responsible responsible) {
-  switch (responsible) {
-    case Responsible::provider:
-      return {"云服务商", "Cloud provider"};
-    case Responsible::tenant:
-      return {"云服务客户", "Cloud tenant"};
-    case Responsible::both:
-      return {"云服务商与云服务客户", "Provider and tenant, each for its own part"};
-  }
-  return {};
-}
-
-Text method_text(Method method) {
-  switch (method) {
-    case Method::interview:
-      return {"访谈", "interview"};
-    case Method::examine:
-      return {"核查", "examination"};
-    case Method::test:
-      return {"测试", "test"};
-  }
-  return {};
-}
-
-Text outcome_text(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::yes:
-      return {"满足", "met"};
-    case Outcome::no:
-      return {"不满足", "not met"};
-    case Outcome::unknown:
-      return {"未采集", "not collected"};
-    case Outcome::error:
-      return {"失败", "error"};
-  }
-  return {};
-}
 
 std::string_view outcome_class(Outcome outcome) {
   switch (outcome) {
@@ -76,6 +27,91 @@ bool judged(Verdict verdict) {
 }
 
 }  // namespace
+
+// What changed since an earlier run.
+void Page::comparison() {
+  if (options_.comparison == nullptr) return;
+  const Comparison& c = *options_.comparison;
+  put("<section>\n<h2>{}</h2>\n<p>{} {}: ", t("与上次自查比较", "Since the last run"),
+      t("上次自查", "Last run"), china_time(c.before.assessed_at));
+  for (const Change change : {Change::worsened, Change::improved, Change::lost, Change::gained})
+    put("{} <b>{}</b>　", t(change_text(change)), c.count(change));
+  put("</p>\n");
+  if (c.other_rules || c.other_view) {
+    put("<p class=\"open\">{}</p>\n",
+        t("两次自查所用规则或责任视角不同，部分变化可能由此引起。",
+          "The two runs used other rules or looked at another part: some changes may come from "
+          "there."));
+  }
+  put("<table>\n<thead><tr><th>{}</th><th class=\"n\">{}</th><th class=\"n\">{}</th></tr></thead>\n"
+      "<tbody>\n",
+      t("指标", "Figure"), t("上次", "Before"), t("本次", "Now"));
+  const auto row = [&](const std::string& name, const std::string& before,
+                       const std::string& after) {
+    put("<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n", name, before,
+        after);
+  };
+  for (const KeptStanding& after : c.after.standings) {
+    for (const KeptStanding& before : c.before.standings) {
+      if (before.edition != after.edition) continue;
+      const auto number = after.score ? decimal : percent;
+      row(t(after.title), number(before.value_tenths), number(after.value_tenths));
+    }
+  }
+  row(t("判定覆盖率", "Coverage"), percent(c.before.coverage_tenths),
+      percent(c.after.coverage_tenths));
+  row(t("问题数", "Findings"), std::to_string(c.before.findings), std::to_string(c.after.findings));
+  row(t("高风险问题数", "High-risk findings"), std::to_string(c.before.high_risk),
+      std::to_string(c.after.high_risk));
+  put("</tbody>\n</table>\n");
+  changed_items(c);
+  put("</section>\n");
+}
+
+void Page::changed_items(const Comparison& c) {
+  if (c.items.empty()) return;
+  put("<table>\n<thead><tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th><th>{}</th></tr></thead>\n"
+      "<tbody>\n",
+      t("测评项", "Item"), t("变化", "Change"), t("上次", "Before"), t("本次", "Now"),
+      t("本次情况", "Situation now"));
+  for (const VerdictChange& change : c.items) {
+    const std::string id = escape_html(change.id);
+    put("<tr><td class=\"clause\"><a href=\"#i-{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td>"
+        "<td>{}</td></tr>\n",
+        id, id, t(change_text(change.change)), badge(change.before), badge(change.after),
+        t(change.reason));
+  }
+  put("</tbody>\n</table>\n");
+}
+
+void Page::task(const TaskRecord& record) {
+  const Task& task = record.task;
+  std::string line =
+      record.failure ? t(*record.failure) : t(state_text(state_of(task, a_.assessed_at)));
+  if (!task.owner.empty())
+    line += fmt::format(" · {} {}", t("责任人", "owner"), escape_html(task.owner));
+  if (task.due > 0)
+    line += fmt::format(" · {} {}", t("期限", "due"), china_time(task.due).substr(0, 10));
+  put("<dt>{}</dt><dd>{}</dd>\n", t("人工任务", "Task"), line);
+  for (std::size_t i = task.answers.size(); i-- > 0;) {
+    const Answer& answer = task.answers[i];
+    const bool present = i + 1 == task.answers.size();
+    if (!present && i + 2 < task.answers.size()) break;  // the present one and the one before it
+    std::string text = fmt::format("{} {} {}: {}", badge(answer.verdict), escape_html(answer.by),
+                                   china_time(answer.at).substr(0, 10), escape_html(answer.text));
+    for (const Attachment& each : answer.attachments) {
+      text += fmt::format("<br>{} <span class=\"mono\">SHA-256 {}</span>", escape_html(each.name),
+                          each.sha256);
+    }
+    if (!answer.reviewed_by.empty()) {
+      text += fmt::format(
+          "<br>{} {} {} {}", t("复核", "Reviewed by"), escape_html(answer.reviewed_by),
+          china_time(answer.reviewed_at).substr(0, 10), escape_html(answer.review_note));
+    }
+    put("<dt>{}</dt><dd>{}</dd>\n",
+        present ? t("人工结论", "Answer") : t("上次结论", "Last answer"), text);
+  }
+}
 
 void Page::findings() {
   put("<section>\n<h2>{}</h2>\n", t("问题清单（按风险排序）", "Findings by risk"));
@@ -104,6 +140,7 @@ void Page::finding_row(const ItemResult& result) {
     put("{}", item.weight == 2 ? t("重要项", "Important") : t("一般项", "Ordinary"));
   }
   put("</td><td>");
+  if (result.by_person) put("<p>{}</p>", t(result.reason));
   for (const std::size_t c : result.checks) {
     const CheckResult& check_result = a_.checks[c];
     if (check_result.verdict != Verdict::failing && check_result.verdict != Verdict::partial)
@@ -182,6 +219,7 @@ void Page::item_facts(const ItemResult& result) {
   }
   if (!item.guidance.zh.empty())
     put("<dt>{}</dt><dd>{}</dd>\n", t("测评提示", "For the assessor"), t(item.guidance));
+  if (result.task) task(*result.task);
   put("</dl>\n");
 }
 

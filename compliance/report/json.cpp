@@ -83,7 +83,36 @@ json check(const CheckResult& r, const Assessment& a) {
        {{"text", both(r.check->remediation.text)}, {"commands", r.check->remediation.commands}}}};
 }
 
-json item(const ItemResult& r) {
+json time_of(WallTime time) { return time == 0 ? json(nullptr) : json(format_utc(time)); }
+
+json task(const TaskRecord& record, WallTime now) {
+  const Task& t = record.task;
+  json result = {{"state", record.failure ? "invalid" : state_name(state_of(t, now))},
+                 {"owner", printable(t.owner)},
+                 {"due", time_of(t.due)}};
+  if (record.failure) result["failure"] = both(*record.failure);
+  const Answer* answer = t.answer();
+  if (answer == nullptr) return result;
+  json attachments = json::array();
+  for (const Attachment& each : answer->attachments) {
+    attachments.push_back({{"name", printable(each.name)},
+                           {"sha256", each.sha256},
+                           {"bytes", each.bytes},
+                           {"by", printable(each.by)},
+                           {"at", time_of(each.at)}});
+  }
+  result["answer"] = {{"verdict", verdict_name(answer->verdict)},
+                      {"text", printable(answer->text)},
+                      {"by", printable(answer->by)},
+                      {"at", time_of(answer->at)},
+                      {"recheck", time_of(answer->recheck)},
+                      {"reviewed_by", printable(answer->reviewed_by)},
+                      {"reviewed_at", time_of(answer->reviewed_at)},
+                      {"attachments", std::move(attachments)}};
+  return result;
+}
+
+json item(const ItemResult& r, WallTime now) {
   json result = {{"id", r.item->id},
                  {"control", both(r.item->control_title)},
                  {"requirement", both(r.item->requirement)},
@@ -98,6 +127,8 @@ json item(const ItemResult& r) {
                  {"checks", r.item->checks}};
   if (r.item->high_risk && !r.item->high_risk->trigger.empty())
     result["trigger"] = r.item->high_risk->trigger;
+  result["by_person"] = r.by_person;
+  if (r.task) result["task"] = task(*r.task, now);
   return result;
 }
 
@@ -156,10 +187,13 @@ std::string to_json(const Assessment& a) {
   out["totals"]["coverage_percent"] = tenths(a.coverage_tenths);
   out["totals"]["findings"] = a.findings.size();
   out["totals"]["high_risk"] = a.high_risk.size();
+  out["totals"]["triggers"] = json::array();
+  for (const TriggerCase& each : trigger_cases(a)) out["totals"]["triggers"].push_back(each.code);
   out["parts"] = {{"general", tally(a.general)}, {"cloud", tally(a.cloud)}};
   for (const Standing& s : a.standings) {
     out["editions"].push_back({{"id", s.edition->id},
                                {"title", both(s.edition->title)},
+                               {"score", s.edition->score},
                                {"value", tenths(s.value_tenths)},
                                {"worst", tenths(s.worst_tenths)},
                                {"best", tenths(s.best_tenths)}});
@@ -174,7 +208,7 @@ std::string to_json(const Assessment& a) {
   out["objects"] = json::array();
   for (const AssessedObject& o : a.objects) out["objects"].push_back(object(o));
   out["items"] = json::array();
-  for (const ItemResult& r : a.items) out["items"].push_back(item(r));
+  for (const ItemResult& r : a.items) out["items"].push_back(item(r, a.assessed_at));
   out["checks"] = json::array();
   for (const CheckResult& r : a.checks) out["checks"].push_back(check(r, a));
   out["facts"] = json::array();

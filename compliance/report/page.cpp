@@ -79,6 +79,7 @@ std::string Page::render() {
   editions();
   layers();
   objects();
+  comparison();
   findings();
   items();
   evidence();

@@ -58,6 +58,9 @@ class Page {
   void layers();
   void layer_row(std::string_view id, const std::string& title, const Tally& tally);
   void objects();
+  void comparison();
+  void changed_items(const Comparison& comparison);
+  void task(const TaskRecord& record);
   void findings();
   void finding_row(const ItemResult& result);
   void items();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compliance/assess/assess.hpp"
+#include "compliance/runs/run.hpp"
 
 namespace menshen::compliance {
 
@@ -17,6 +18,7 @@ struct ReportOptions {
       "report.html";  // as it will be stored: named in "how to verify this page"
   std::string sidecar_name = "report.html.evidence.json";  // the audit store's proof of its digest
   std::vector<std::string> verify_commands{};              // further ones to print there
+  const Comparison* comparison = nullptr;                  // with an earlier run, to be shown
 };
 
 [[nodiscard]] std::string render_html(const Assessment& assessment, const ReportOptions& options);

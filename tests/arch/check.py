@@ -58,8 +58,10 @@ STAGES = {
         "catalogue": set(),
         "collect": {"catalogue"},
         "checks": {"catalogue", "collect"},
-        "assess": {"catalogue", "collect", "checks"},
-        "report": {"catalogue", "collect", "checks", "assess"},
+        "tasks": {"catalogue", "collect", "checks"},
+        "assess": {"catalogue", "collect", "checks", "tasks"},
+        "runs": {"catalogue", "collect", "checks", "tasks", "assess"},
+        "report": {"catalogue", "collect", "checks", "tasks", "assess", "runs"},
     },
 }
 
@@ -103,6 +105,7 @@ LIBRARIES = [
     (r"openssl/", {"base/", "audit/crypto/", "compliance/catalogue/digest.cpp",
                    "sensor/detect/", "sensor/proto/", "console/http/"}),
     (r"magic\.h$", {"sensor/proto/file.cpp"}),
+    (r"xlsxwriter", {"compliance/report/workbook.cpp"}),
     (r"CLI/", {"apps/"}),
     (r"httplib\.h$", {"console/http/"}),
 ]

@@ -18,10 +18,6 @@ from lab import SKIPPED, Lab, wait_until  # noqa: E402
 import tree  # noqa: E402
 
 HOSTS = {"finance": ("weak", False), "tax": ("hardened", False), "portal": ("weak", True), "outside": ("hardened", True)}
-# The one thing that a weak tree has right: its sshd would not start with open keys.
-WEAK_TOO = {"host-ssh-key-files"}
-# A weak host has no chronyc, no auditctl, no signatures: their absence is seen, not guessed.
-UNKNOWN_WHEN_WEAK = set()
 LISTENERS = "import socket,signal\ns=[socket.create_server(('0.0.0.0',p)) for p in (23,2375)]\nprint(flush=True)\nsignal.pause()"
 
 
@@ -97,14 +93,13 @@ def expect(condition, text):
 
 def check_hosts(result):
     expect({o["id"] for o in result["objects"]} == {"appliance", "gone", "stranger", *HOSTS}, "objects")
+    every = set(verdicts(result, "tax"))
     for name, (state, _) in HOSTS.items():
         found = verdicts(result, name)
+        expect(set(found) == every, f"{name}: other checks: {set(found) ^ every}")
         expect(len(found) >= 40, f"{name}: only {len(found)} checks")
         for check, row in found.items():
-            wanted = ("conforming",) if state == "hardened" or check in WEAK_TOO else ("failing", "partial")
-            # What nobody installed on a weak host is unknown or not there, and never conforming.
-            if state == "weak" and check in UNKNOWN_WHEN_WEAK:
-                wanted = ("not_checked", "error")
+            wanted = ("conforming",) if state == "hardened" else ("failing", "partial")
             expect(row["verdict"] in wanted, f"{name} {check}: {row['verdict']}, not {wanted}: {row['reason']['en']} {row['observations']}")
     for name in ("gone", "stranger"):
         for check, row in verdicts(result, name).items():

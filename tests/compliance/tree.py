@@ -97,6 +97,8 @@ def weak(tree, rpm):
     tree.write("/etc/profile", "umask 022\n")
     tree.write("/etc/sudoers", "wang ALL=(ALL) NOPASSWD: ALL\n")
     tree.write("/etc/rsyslog.conf", "*.* /var/log/messages\n")
+    # A key that sshd does not use: it would not start with one of its own open to others.
+    tree.write("/etc/ssh/ssh_host_rsa_key", "", 0o644)
     tree.write("/etc/ssh/sshd_config", SSH_KEYS + "PermitRootLogin yes\nMaxAuthTries 20\nLoginGraceTime 0\n"
                "PasswordAuthentication yes\nPubkeyAuthentication no\nCiphers aes128-ctr,3des-cbc\nMACs hmac-sha1\n"
                "KexAlgorithms diffie-hellman-group14-sha1\n")
