@@ -136,6 +136,75 @@ void add_sensor(std::vector<SettingDefinition>& table) {
       });
 }
 
+SettingDefinition timeout(std::string_view key, std::string_view fallback, Text what) {
+  return integer(key, fallback, 1, 86'400,
+                 {what.zh + "无数据包多久后结束（秒）",
+                  "Seconds without a packet after which " + what.en + " ends"});
+}
+
+void add_sensor_limits(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          list("sensor.host_os_policy", "",
+               {"重叠的 TCP 段与 IP 分片按接收方系统取舍：网段=策略，例如 "
+                "\"10.0.0.0/8=linux\"；最长网段优先；默认 IPv4 windows、IPv6 bsd。内联时重叠且内容"
+                "不同的 TCP 段与分片一律丢弃",
+                "Whose bytes stay where TCP segments or IP fragments overlap, by the receiver's "
+                "system: PREFIX=POLICY, for example \"10.0.0.0/8=linux\"; the longest prefix "
+                "speaks; IPv4 windows and IPv6 bsd else. Inline, overlaps with other content are "
+                "dropped whatever stands here"}),
+          list("sensor.exception_policies", "",
+               {"例外策略：触发条件=策略。触发条件：flow-limit、midstream、stream-memory、"
+                "reassembly-memory、stream-depth、defrag-memory、tunnel-depth、app-limit、"
+                "app-error，或 all；策略：auto、ignore、pass-packet、pass-flow、bypass、"
+                "drop-packet、drop-flow、reject。auto：达到上限即丢弃，midstream、stream-depth、"
+                "app-error 为 ignore",
+                "What becomes of traffic that cannot be inspected: TRIGGER=POLICY. Triggers: "
+                "flow-limit, midstream, stream-memory, reassembly-memory, stream-depth, "
+                "defrag-memory, tunnel-depth, app-limit, app-error, or all; policies: auto, "
+                "ignore, pass-packet, pass-flow, bypass, drop-packet, drop-flow, reject. auto: "
+                "dropped at the limits; midstream, stream-depth and app-error are ignored"}),
+          boolean("sensor.midstream", "false",
+                  {"未见到开头的 TCP 流也参与重组",
+                   "Reassemble TCP flows whose beginning was not seen, too"}),
+          choice("sensor.urgent_policy", "out-of-band", {"out-of-band", "in-line", "drop"},
+                 {"TCP 紧急指针所指字节：out-of-band 从流中取出，in-line 保留在流中，drop "
+                  "丢弃该报文段",
+                  "The byte that a TCP urgent pointer marks: taken out of the stream, left in it, "
+                  "or its segment dropped"}),
+          integer("sensor.stream_flow_kib", "1024", 16, 1'048'576,
+                  {"TCP 流每个方向的重组内存上限（KiB）",
+                   "Memory for TCP reassembly of one direction of a flow, in KiB"}),
+          timeout("sensor.timeout_tcp_new", "60",
+                  {"未建立的 TCP 流", "a TCP flow not established"}),
+          timeout("sensor.timeout_tcp_established", "600",
+                  {"已建立的 TCP 流", "an established TCP flow"}),
+          timeout("sensor.timeout_tcp_closed", "10", {"已关闭的 TCP 流", "a closed TCP flow"}),
+          timeout("sensor.timeout_udp_new", "30", {"单向的 UDP 流", "a UDP flow without answer"}),
+          timeout("sensor.timeout_udp_established", "300",
+                  {"双向的 UDP 流", "a UDP flow of both directions"}),
+          timeout("sensor.timeout_icmp_new", "30",
+                  {"单向的 ICMP 流", "an ICMP flow without answer"}),
+          timeout("sensor.timeout_icmp_established", "300",
+                  {"双向的 ICMP 流", "an ICMP flow of both directions"}),
+          timeout("sensor.timeout_other_new", "30",
+                  {"其他协议的单向流", "a flow of another protocol without answer"}),
+          timeout("sensor.timeout_other_established", "300",
+                  {"其他协议的双向流", "a flow of another protocol in both directions"}),
+          integer("sensor.defrag_datagrams_max", "16384", 16, 1'048'576,
+                  {"同时等待重组的 IP 数据报数上限", "Incomplete IP datagrams at a time"}),
+          integer("sensor.defrag_mib", "16", 1, 4096,
+                  {"IP 分片重组内存上限（MiB）", "Memory for IP fragments, in MiB"}),
+          integer("sensor.defrag_source_kib", "2048", 64, 1'048'576,
+                  {"同一源地址的 IP 分片重组内存上限（KiB）",
+                   "The same for fragments of one source address, in KiB"}),
+          integer("sensor.timeout_defrag", "60", 1, 3600,
+                  {"不完整的 IP 数据报保留多久（秒）",
+                   "Seconds that an incomplete IP datagram is kept"}),
+      });
+}
+
 void add_policy(std::vector<SettingDefinition>& table) {
   table.insert(
       table.end(),
@@ -280,6 +349,7 @@ std::vector<SettingDefinition> make_table() {
   add_general(table);
   add_inspection(table);
   add_sensor(table);
+  add_sensor_limits(table);
   add_policy(table);
   add_audit(table);
   add_compliance(table);

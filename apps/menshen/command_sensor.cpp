@@ -16,7 +16,10 @@ struct ReplayArguments {
   std::vector<std::string> variables;
   std::string classification;
   std::string cache;
+  std::vector<std::string> host_policies;
+  std::vector<std::string> exception_policies;
   bool no_checksum = false;
+  bool midstream = false;
   bool ips = false;
   bool alerts_only = false;
   bool strict = false;
@@ -32,6 +35,16 @@ Json to_json(const sensor::ReplaySummary& summary) {
   for (const sensor::CounterInfo& info : sensor::counter_table()) {
     counters[std::string(info.name)] = summary.counters.*info.member;
   }
+  Json exceptions = Json::object();
+  for (std::size_t i = 0; i < sensor::exception_triggers; ++i) {
+    for (std::size_t j = 0; j < sensor::exception_policies; ++j) {
+      if (summary.counters.exceptions[i][j] == 0) continue;
+      const auto& trigger = sensor::exception_info(static_cast<sensor::ExceptionTrigger>(i));
+      const auto policy = sensor::exception_policy_name(static_cast<sensor::ExceptionPolicy>(j));
+      exceptions[std::string(trigger.name)][std::string(policy)] =
+          summary.counters.exceptions[i][j];
+    }
+  }
   return {{"rules_loaded", summary.rules ? summary.rules->summary().loaded : 0},
           {"rules_rejected", summary.rules ? summary.rules->summary().rejected : 0},
           {"events_written", summary.events_written},
@@ -40,7 +53,8 @@ Json to_json(const sensor::ReplaySummary& summary) {
           {"load_cpu_seconds", seconds(summary.load_cpu)},
           {"replay_seconds", seconds(summary.replay_time)},
           {"replay_cpu_seconds", seconds(summary.replay_cpu)},
-          {"counters", counters}};
+          {"counters", counters},
+          {"exceptions", exceptions}};
 }
 
 std::string to_text(const Cli& cli, const sensor::ReplaySummary& summary) {
@@ -72,6 +86,10 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.rule_options.pattern_cache = arguments.cache;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
+  options.engine.midstream = arguments.midstream;
+  options.engine.hosts = MENSHEN_TRY(sensor::HostPolicies::parse(arguments.host_policies));
+  options.engine.exceptions =
+      MENSHEN_TRY(sensor::ExceptionPolicies::parse(arguments.exception_policies));
   options.engine.log_flows = options.engine.log_transactions = !arguments.alerts_only;
   const sensor::ReplaySummary summary = MENSHEN_TRY(sensor::replay(options));
   std::size_t rejected = 0;
@@ -132,6 +150,22 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
       ->type_name("DIR");
   command.add_flag("--no-checksum", arguments->no_checksum,
                    cli.say("不校验校验和", "Do not verify checksums"));
+  const auto repeatable = [&](const char* name, std::vector<std::string>& into, const char* type,
+                              const std::string& help) {
+    command.add_option(name, into, help)
+        ->type_name(type)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  repeatable("--host-os-policy", arguments->host_policies, "PREFIX=POLICY",
+             cli.say("接收方系统的重叠取舍策略，可重复，例如 10.0.0.0/8=linux",
+                     "How receivers take overlaps, repeatable: 10.0.0.0/8=linux"));
+  repeatable("--exception-policy", arguments->exception_policies, "TRIGGER=POLICY",
+             cli.say("例外策略，可重复，例如 midstream=drop-flow",
+                     "What becomes of what cannot be inspected, repeatable: midstream=drop-flow"));
+  command.add_flag(
+      "--midstream", arguments->midstream,
+      cli.say("重组未见到开头的 TCP 流", "Reassemble TCP flows whose beginning was not seen"));
   command.add_flag("--ips", arguments->ips, cli.say("按内联方式给出判决", "Verdicts as if inline"));
   command.add_flag("--alerts-only", arguments->alerts_only,
                    cli.say("只输出告警与阻断，不输出流与协议记录",

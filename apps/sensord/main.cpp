@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "apps/common/daemon.hpp"
+#include "apps/sensord/engine_settings.hpp"
 #include "apps/sensord/service.hpp"
 #include "sensor/capture/nfqueue.hpp"
 
@@ -24,20 +25,6 @@ sensor::NfqueueOptions queue_options(const Settings& settings) {
       static_cast<std::uint32_t>(settings.integer("inspection.socket_mib") << 20);
   options.resets = settings.boolean("sensor.send_resets");
   // No attachments: the kernel has checked them, and a flow enters by another interface each way.
-  return options;
-}
-
-sensor::EngineOptions engine_options(const Settings& settings) {
-  sensor::EngineOptions options;
-  options.inline_mode = true;
-  options.verify_checksums = settings.boolean("sensor.verify_checksums");
-  options.log_flows = settings.boolean("sensor.log_flows");
-  options.log_transactions = settings.boolean("sensor.log_transactions");
-  options.log_payload = settings.boolean("sensor.log_payload");
-  options.flows_max = static_cast<std::size_t>(settings.integer("sensor.flows_max"));
-  options.stream_bytes_max = static_cast<std::size_t>(settings.integer("sensor.stream_mib")) << 20U;
-  options.stream_depth_bytes = static_cast<std::size_t>(settings.integer("sensor.stream_depth_kib"))
-                               << 10U;
   return options;
 }
 
@@ -136,6 +123,7 @@ Result<void> run(Daemon& daemon) {
   EventLoop loop;
   const auto control =
       MENSHEN_TRY(ControlServer::bind(control_options(settings, "general.sensord_socket"), loop));
+  const sensor::EngineOptions options = MENSHEN_TRY(engine_options(settings));
   // Before the queue opens: packets must not wait for a compilation.
   LoadedRules rules = MENSHEN_TRY(load_rules(settings));
   log_rules(rules);
@@ -153,8 +141,8 @@ Result<void> run(Daemon& daemon) {
   // The first packets must find their labels: the policy goes in before the worker runs.
   if (auto active = watch.read(system_clock()); active && *active)
     labeler.set_policy((*active)->policy);
-  const auto worker = MENSHEN_TRY(
-      Worker::start(std::move(port), engine_options(settings), rules.rules, labeler, sink));
+  const auto worker =
+      MENSHEN_TRY(Worker::start(std::move(port), options, rules.rules, labeler, sink));
   const SensorService::Parts parts{*worker, sink,      events.get(), *audit,
                                    watch,   *reloader, statistics};
   SensorService service(settings, std::move(rules), parts);

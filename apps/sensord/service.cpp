@@ -53,6 +53,23 @@ Json drops_json(const sensor::Counters& counters) {
   return list;
 }
 
+// Each trigger with the policies that were applied, and how often.
+Json exceptions_json(const sensor::Counters& counters) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < sensor::exception_triggers; ++i) {
+    const auto& info = sensor::exception_info(static_cast<sensor::ExceptionTrigger>(i));
+    Json applied = Json::object();
+    for (std::size_t j = 0; j < sensor::exception_policies; ++j) {
+      const auto policy = static_cast<sensor::ExceptionPolicy>(j);
+      const std::uint64_t times = counters.exceptions[i][j];
+      if (times != 0) applied[std::string(sensor::exception_policy_name(policy))] = times;
+    }
+    list.push_back(
+        {{"name", info.name}, {"applied", applied}, {"zh", info.help.zh}, {"en", info.help.en}});
+  }
+  return list;
+}
+
 Json port_json(const sensor::PortCounters& port) {
   return {{"packets", port.packets},          {"bytes", port.bytes},
           {"accepted", port.accepted},        {"dropped", port.dropped},
@@ -162,6 +179,7 @@ Json SensorService::status() const {
                {"inline", true},
                {"counters", counters_json(counters.engine)},
                {"drops", drops_json(counters.engine)},
+               {"exceptions", exceptions_json(counters.engine)},
                {"port", port_json(counters.port)},
                {"rules", rules_json(rules_)},
                {"alerts_blocked", parts_.sink.alerts_blocked()},

@@ -1,6 +1,7 @@
 // Keywords on what decode and stream noted, on checksums and on link headers.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "sensor/detect/keyword.hpp"
@@ -8,10 +9,30 @@
 namespace menshen::sensor {
 namespace {
 
+// Of other engines' captures and threads: a rule that asks for one could never match here.
+struct NeverRaised {
+  Anomaly anomaly;
+  Text why;
+};
+const NeverRaised* never_raised(Anomaly anomaly) {
+  static const NeverRaised table[] = {
+      {Anomaly::stream_wrong_thread,
+       {"同一条流的数据包总由同一线程检测", "all packets of a flow meet one worker"}},
+      {Anomaly::afpacket_trunc_pkt,
+       {"不经 AF_PACKET 捕获", "packets are not captured through AF_PACKET"}},
+  };
+  const auto* const found = std::ranges::find(table, anomaly, &NeverRaised::anomaly);
+  return found == std::end(table) ? nullptr : found;
+}
+
 Result<void> add_anomaly(RuleDraft& draft, AnomalyLayer layer, std::string_view name) {
   const auto anomaly = anomaly_of(layer, name);
   if (!anomaly) {
     return invalid(fmt::format("未知事件 \"{}\"", name), fmt::format("unknown event \"{}\"", name));
+  }
+  if (const NeverRaised* never = never_raised(*anomaly)) {
+    return invalid(fmt::format("事件 \"{}\" 不会发生：{}", name, never->why.zh),
+                   fmt::format("the event \"{}\" never happens: {}", name, never->why.en));
   }
   draft.rule.header.emplace_back(AnomalyTest{*anomaly});
   return {};

@@ -157,7 +157,9 @@ TEST_CASE("contradictions and wrong values are refused") {
                               "sid:0;",
                               "requires: version >= 9.0.0;",
                               "requires: keyword nothing;",
-                              "noalert:1;"}) {
+                              "noalert:1;",
+                              "stream-event:wrong_thread;",
+                              "decode-event:afpacket.trunc_pkt;"}) {
     static_cast<void>(refused(with(options)));
   }
 }

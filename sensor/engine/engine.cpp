@@ -24,7 +24,8 @@ std::uint64_t random_seed() {
 FlowTableOptions table_options(const EngineOptions& options) {
   FlowTableOptions table;
   table.flows_max = static_cast<std::uint32_t>(options.flows_max);
-  table.at_limit = options.inline_mode ? FlowLimitPolicy::drop : FlowLimitPolicy::pass;
+  table.exceptions = options.exceptions.resolved(options.inline_mode);
+  table.timeouts = options.timeouts;
   table.seed = random_seed();
   return table;
 }
@@ -34,17 +35,24 @@ StreamOptions stream_options(const EngineOptions& options) {
   stream.mode = options.inline_mode ? SensorMode::inline_ : SensorMode::passive;
   stream.stream_depth = options.stream_depth_bytes;
   stream.memory_max = options.stream_bytes_max;
+  stream.flow_bytes_max = options.stream_flow_bytes_max;
+  stream.midstream = options.midstream;
+  stream.urgent = options.urgent;
+  stream.hosts = options.hosts;
+  stream.exceptions = options.exceptions;
   return stream;
 }
 
 ProtoLimits proto_limits(const EngineOptions& options) {
   ProtoLimits limits;
-  limits.at_limit = options.inline_mode ? ProtoLimitPolicy::drop : ProtoLimitPolicy::pass;
+  limits.exceptions = options.exceptions.resolved(options.inline_mode);
   return limits;
 }
 
 DefragOptions defrag_options(const EngineOptions& options) {
   DefragOptions defrag;
+  static_cast<DefragBounds&>(defrag) = options.defrag;
+  defrag.hosts = options.hosts;
   defrag.seed = random_seed();
   defrag.refuse_overlaps = options.inline_mode;
   return defrag;
@@ -89,6 +97,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       : options(wanted),
         sink(&out),
         rule_set(rules),
+        exceptions(wanted.exceptions.resolved(wanted.inline_mode)),
         defrag(defrag_options(wanted)),
         table(table_options(wanted), *this, labeler),
         stream(stream_options(wanted), *this),
@@ -145,14 +154,19 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       return;
     current = &packet;
     inspector.begin(packet);
-    inspector.inspect_packet(packet);
+    const auto by_rules = [&] {
+      return !packet.uninspected && (flow == nullptr || !flow->uninspected);
+    };
+    if (by_rules()) inspector.inspect_packet(packet);
     if (flow != nullptr && packet.transport_offset != 0) {
       if (packet.proto == IpProto::tcp) stream.process(packet);
       if (packet.proto == IpProto::udp) proto.on_udp(*flow, packet);
     }
-    inspector.inspect_protocol(packet);
-    inspector.inspect_anomalies(packet);
-    report(packet);
+    if (by_rules()) {
+      inspector.inspect_protocol(packet);
+      inspector.inspect_anomalies(packet);
+      report(packet);
+    }
     current = nullptr;
   }
 
@@ -177,6 +191,11 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     if (outer.fragment) {
       if (datagrams.size() <= way.depth) datagrams.resize(way.depth + 1);
       const auto whole = defrag.add(outer, way.tenant, datagrams[way.depth]);
+      if (outer.reason == DropReason::fragment_memory) {
+        outer.verdict = Verdict::accept;
+        outer.reason = DropReason::none;
+        exceptions.meet(ExceptionTrigger::defrag_memory, outer, nullptr);
+      }
       outer.payload_length = 0;  // a part is not looked into by itself
       if (!whole) return;
       bytes = *whole;
@@ -192,7 +211,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     }
     if (way.depth++ == tunnel_depth_max) {
       outer.note(Anomaly::too_many_layers);
-      if (options.inline_mode) outer.refuse(Verdict::drop, DropReason::tunnel_depth);
+      exceptions.meet(ExceptionTrigger::tunnel_depth, outer, nullptr);
       return;
     }
     inner.data = bytes.data();
@@ -318,12 +337,14 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
 
   void on_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                PacketMeta& packet) override {
-    inspector.on_stream_data(flow, direction, bytes, offset, packet);
+    if (!flow.uninspected) inspector.on_stream_data(flow, direction, bytes, offset, packet);
     proto.on_stream_data(flow, direction, bytes, packet);
   }
   void on_gap(Flow& flow, Direction direction, std::uint64_t length, PacketMeta& packet) override {
-    inspector.flush_stream(flow, direction, packet);
-    inspector.on_stream_gap(flow, direction);
+    if (!flow.uninspected) {
+      inspector.flush_stream(flow, direction, packet);
+      inspector.on_stream_gap(flow, direction);
+    }
     proto.on_stream_gap(flow, direction, length, packet);
   }
   void on_close(Flow& flow, Direction direction, PacketMeta* packet) override {
@@ -332,6 +353,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   }
   void on_change(Flow& flow, Transaction& transaction, Direction direction,
                  PacketMeta& packet) override {
+    if (flow.uninspected) return;
     if (transaction.complete(direction)) inspector.flush_stream(flow, direction, packet);
     inspector.on_transaction(flow, transaction, direction, packet);
   }
@@ -339,7 +361,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     ++counters.transactions;
     PacketMeta& packet = *current;
     for (const Direction direction : {Direction::to_server, Direction::to_client}) {
-      if (transaction.one_way.value_or(direction) != direction) continue;
+      if (flow.uninspected || transaction.one_way.value_or(direction) != direction) continue;
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
     report_files(flow, transaction, packet);
@@ -378,7 +400,8 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     }
     proto.on_close(flow);
     // What is let pass or dropped was decided before.
-    const bool watched = flow.action == FlowAction::none && flow.label.mode != InspectMode::none;
+    const bool watched = flow.action == FlowAction::none && !flow.uninspected &&
+                         flow.label.mode != InspectMode::none;
     if (watched) report(stand_in);
     current = nullptr;
     if (!options.log_flows) return;
@@ -396,6 +419,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   EventSink* sink;
   std::shared_ptr<const RuleSet> rule_set;
   DecodeCounters decode_counters;
+  Exceptions exceptions;  // of the triggers that the engine meets itself
   Defragmenter defrag;
   std::vector<std::vector<std::byte>> datagrams;  // put together, by depth
   FlowTable table;
@@ -435,6 +459,11 @@ void Engine::expire(WallTime now) {
 const Counters& Engine::counters() const noexcept {
   Counters& counters = impl_->counters;
   const InspectorCounters& inspector = impl_->inspector.counters();
+  counters.exceptions = {};
+  add(counters.exceptions, impl_->exceptions.counts());
+  add(counters.exceptions, impl_->table.exceptions());
+  add(counters.exceptions, impl_->stream.exceptions());
+  add(counters.exceptions, impl_->proto.exceptions());
   counters.flows = impl_->table.counters().begun;
   counters.flows_active = impl_->table.counters().live;
   counters.rules_loaded = impl_->rule_set->summary().loaded;

@@ -2,7 +2,8 @@
 // sensor alone. Not installed.
 //
 //   sensor_replay --pcap FILE [--rules FILE]... [--events FILE] [--var NAME=VALUE]...
-//                 [--classification FILE] [--no-checksum] [--ips]
+//                 [--classification FILE] [--no-checksum] [--ips] [--midstream]
+//                 [--host-os-policy PREFIX=POLICY]... [--exception-policy TRIGGER=POLICY]...
 #include <fmt/format.h>
 #include <getopt.h>
 
@@ -19,10 +20,18 @@ constexpr option known[] = {
     {"classification", required_argument, nullptr, 'c'},
     {"no-checksum", no_argument, nullptr, 'n'},
     {"ips", no_argument, nullptr, 'i'},
+    {"midstream", no_argument, nullptr, 'm'},
+    {"host-os-policy", required_argument, nullptr, 'h'},
+    {"exception-policy", required_argument, nullptr, 'x'},
     {},
 };
 
-bool read_option(int letter, ReplayOptions& options) {
+struct Lists {
+  std::vector<std::string> hosts;
+  std::vector<std::string> exceptions;
+};
+
+bool read_option(int letter, ReplayOptions& options, Lists& lists) {
   const std::string value = optarg != nullptr ? optarg : "";
   switch (letter) {
     case 'p':
@@ -49,6 +58,15 @@ bool read_option(int letter, ReplayOptions& options) {
     case 'i':
       options.engine.inline_mode = true;
       return true;
+    case 'm':
+      options.engine.midstream = true;
+      return true;
+    case 'h':
+      lists.hosts.push_back(value);
+      return true;
+    case 'x':
+      lists.exceptions.push_back(value);
+      return true;
     default:
       return false;
   }
@@ -70,9 +88,18 @@ void report(const ReplaySummary& summary) {
 
 int run(int argc, char** argv) {
   ReplayOptions options;
+  Lists lists;
   for (int letter = 0; (letter = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
-    if (!read_option(letter, options)) return 2;
+    if (!read_option(letter, options, lists)) return 2;
   }
+  auto hosts = HostPolicies::parse(lists.hosts);
+  auto exceptions = ExceptionPolicies::parse(lists.exceptions);
+  if (!hosts || !exceptions) {
+    fmt::print(stderr, "{}\n", (hosts ? exceptions.error() : hosts.error()).text.en);
+    return 2;
+  }
+  options.engine.hosts = std::move(*hosts);
+  options.engine.exceptions = *exceptions;
   if (options.pcap.empty() || optind != argc) {
     fmt::print(stderr, "sensor_replay --pcap FILE [--rules FILE]... [--events FILE] ...\n");
     return 2;

@@ -42,9 +42,16 @@ std::span<const CounterInfo> counter_table() {
   return table;
 }
 
+void add(ExceptionCounts& sum, const ExceptionCounts& more) noexcept {
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    for (std::size_t j = 0; j < sum[i].size(); ++j) sum[i][j] += more[i][j];
+  }
+}
+
 Counters& Counters::operator+=(const Counters& other) {
   for (const CounterInfo& info : counter_table()) this->*info.member += other.*info.member;
   for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += other.drops[i];
+  add(exceptions, other.exceptions);
   return *this;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/lang.hpp"
+#include "sensor/flow/exceptions.hpp"
 #include "sensor/packet/packet.hpp"
 
 namespace menshen::sensor {
@@ -19,6 +20,7 @@ struct Counters {
   std::uint64_t dropped = 0;
   std::uint64_t rejected = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(DropReason::count)> drops{};  // by reason
+  ExceptionCounts exceptions{};  // by trigger and the policy that was applied
   std::uint64_t alerts = 0;
   std::uint64_t alerts_suppressed = 0;  // by threshold
   std::uint64_t flows = 0;              // seen
@@ -36,6 +38,8 @@ struct Counters {
 
   Counters& operator+=(const Counters& other);
 };
+
+void add(ExceptionCounts& sum, const ExceptionCounts& more) noexcept;
 
 struct CounterInfo {
   std::string_view name;  // "sensor.packets"

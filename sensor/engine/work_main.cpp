@@ -133,7 +133,6 @@ std::uint64_t run_flow(std::uint32_t n) {
   Silent silent;
   FlowTableOptions options;
   options.flows_max = 4096;
-  options.at_limit = FlowLimitPolicy::drop;
   FlowTable table(options, silent, nullptr);
   for (std::uint32_t i = 0; i < n; ++i) {
     const Frame frame = ipv4(17, 8, i);

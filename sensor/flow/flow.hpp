@@ -58,6 +58,7 @@ struct Flow {
   bool encrypted = false;  // from here on nothing can be read (TLS after its handshake): the stream
                            // stage hands over no more data
   bool alerted = false;
+  bool uninspected = false;  // an exception policy: parsed and recorded, but no rules see it
   FlowState state = FlowState::fresh;
   FlowLabel label;
   std::uint8_t vlan_count = 0;

@@ -112,6 +112,7 @@ struct FlowTable::State {
   FlowEndObserver& observer;
   const FlowLabeler* labeler;
   FlowTableCounters counters;
+  Exceptions exceptions;
   std::vector<std::unique_ptr<Entry[]>> blocks;
   std::vector<std::uint32_t> buckets;
   std::uint32_t mask = 0;
@@ -131,22 +132,22 @@ struct FlowTable::State {
   const FlowLabel* inherited = nullptr;
 
   State(const FlowTableOptions& o, FlowEndObserver& e, const FlowLabeler* l)
-      : options(o), observer(e), labeler(l) {
+      : options(o), observer(e), labeler(l), exceptions(o.exceptions) {
     options.flows_max = std::max<std::uint32_t>(options.flows_max, 1);
     buckets.assign(std::bit_ceil(options.flows_max), none);
     mask = static_cast<std::uint32_t>(buckets.size() - 1);
     touched.reserve(batch_packets_max);
     retired.reserve(batch_packets_max);
     const auto set = [&](AgeClass age, std::uint32_t seconds) { timeouts[age] = seconds * second; };
-    set(tcp_fresh, o.tcp.fresh);
-    set(tcp_established, o.tcp.established);
-    set(tcp_closed, o.tcp.closed);
-    set(udp_fresh, o.udp.fresh);
-    set(udp_established, o.udp.established);
-    set(icmp_fresh, o.icmp.fresh);
-    set(icmp_established, o.icmp.established);
-    set(other_fresh, o.other.fresh);
-    set(other_established, o.other.established);
+    set(tcp_fresh, o.timeouts.tcp.fresh);
+    set(tcp_established, o.timeouts.tcp.established);
+    set(tcp_closed, o.timeouts.tcp.closed);
+    set(udp_fresh, o.timeouts.udp.fresh);
+    set(udp_established, o.timeouts.udp.established);
+    set(icmp_fresh, o.timeouts.icmp.fresh);
+    set(icmp_established, o.timeouts.icmp.established);
+    set(other_fresh, o.timeouts.other.fresh);
+    set(other_established, o.timeouts.other.established);
   }
 
   Entry& at(std::uint32_t index) noexcept {
@@ -280,9 +281,7 @@ struct FlowTable::State {
 
   void refuse(PacketMeta& packet) {
     ++counters.refused;
-    if (options.at_limit == FlowLimitPolicy::drop) {
-      packet.refuse(Verdict::drop, DropReason::flow_table_full);
-    }
+    exceptions.meet(ExceptionTrigger::flow_limit, packet, nullptr);
   }
 
   // The packet's flow, begun if need be; none: the limit.
@@ -391,5 +390,9 @@ void FlowTable::finish() {
 }
 
 const FlowTableCounters& FlowTable::counters() const noexcept { return state_->counters; }
+
+const ExceptionCounts& FlowTable::exceptions() const noexcept {
+  return state_->exceptions.counts();
+}
 
 }  // namespace menshen::sensor

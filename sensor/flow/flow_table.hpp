@@ -21,32 +21,33 @@
 #include <cstdint>
 #include <memory>
 
+#include "sensor/flow/exceptions.hpp"
 #include "sensor/flow/flow.hpp"
 #include "sensor/packet/drop_reason.hpp"
 
 namespace menshen::sensor {
 
-// What happens to a packet that would begin a flow when flows_max flows are live.
-enum class FlowLimitPolicy : std::uint8_t {
-  drop,  // DropReason::flow_table_full
-  pass,  // accepted without a flow: not inspected
+// Seconds without a packet after which a flow ends.
+struct FlowTimeouts {
+  struct Of {
+    std::uint32_t fresh = 0;  // not yet established
+    std::uint32_t established = 0;
+    std::uint32_t closed = 0;  // TCP only: both FIN or RST
+  };
+  Of tcp = {.fresh = 60, .established = 600, .closed = 10};
+  Of udp = {.fresh = 30, .established = 300, .closed = 0};
+  Of icmp = {.fresh = 30, .established = 300, .closed = 0};
+  Of other = {.fresh = 30, .established = 300, .closed = 0};
 };
 
 struct FlowTableOptions {
   std::uint32_t flows_max =
       262'144;  // about 400 bytes each, without what the stages keep in the slots
-  FlowLimitPolicy at_limit = FlowLimitPolicy::drop;
+  // Of a packet that would begin a flow when flows_max are live: flow_limit. Ignored: it has no
+  // flow, rules see it by itself.
+  ExceptionPolicies exceptions = ExceptionPolicies().resolved(true);
   std::uint64_t seed = 0;  // of the hash: draw it at start (an attacker must not know it)
-  // Seconds without a packet after which a flow ends.
-  struct Timeouts {
-    std::uint32_t fresh = 0;  // not yet established
-    std::uint32_t established = 0;
-    std::uint32_t closed = 0;  // TCP only: both FIN or RST
-  };
-  Timeouts tcp = {.fresh = 60, .established = 600, .closed = 10};
-  Timeouts udp = {.fresh = 30, .established = 300, .closed = 0};
-  Timeouts icmp = {.fresh = 30, .established = 300, .closed = 0};
-  Timeouts other = {.fresh = 30, .established = 300, .closed = 0};
+  FlowTimeouts timeouts;
 };
 
 struct FlowTableCounters {
@@ -92,6 +93,7 @@ class FlowTable {
   void finish();
 
   [[nodiscard]] const FlowTableCounters& counters() const noexcept;
+  [[nodiscard]] const ExceptionCounts& exceptions() const noexcept;
 
  private:
   struct State;

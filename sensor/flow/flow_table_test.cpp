@@ -98,7 +98,8 @@ TEST_CASE("at flows_max the exception policy speaks") {
   FlowTableOptions options;
   options.flows_max = 2;
   const bool drop = GENERATE(true, false);
-  options.at_limit = drop ? FlowLimitPolicy::drop : FlowLimitPolicy::pass;
+  options.exceptions.set(ExceptionTrigger::flow_limit,
+                         drop ? ExceptionPolicy::drop_packet : ExceptionPolicy::ignore);
   Table t(options);
   t.run(udp("10.0.0.1", 1, "10.0.0.2", 53));
   t.run(udp("10.0.0.1", 2, "10.0.0.2", 53));
@@ -115,7 +116,7 @@ TEST_CASE("at flows_max the exception policy speaks") {
 
 TEST_CASE("flows end after their state's timeout, exactly once") {
   FlowTableOptions options;
-  options.udp = {.fresh = 10, .established = 100, .closed = 0};
+  options.timeouts.udp = {.fresh = 10, .established = 100, .closed = 0};
   Table t(options);
   t.run(udp("10.0.0.1", 1, "10.0.0.2", 53), 0);
   t.run(udp("10.0.0.1", 2, "10.0.0.2", 53), 0);

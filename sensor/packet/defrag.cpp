@@ -26,6 +26,7 @@ constexpr std::size_t source_slots = 4096;
 struct Owner {
   std::uint16_t begin = 0;
   std::uint16_t end = 0;
+  [[nodiscard]] Extent extent() const noexcept { return {begin, end}; }
 };
 
 struct Page {
@@ -64,6 +65,7 @@ struct Datagram {
   std::uint32_t bytes_whole = 0;
   std::uint16_t header_bytes = 0;  // 0: its first part has not come
   std::uint16_t next_header_at = 0;
+  HostPolicy policy = HostPolicy::first;
   std::array<std::uint32_t, datagram_pages_max> page;
   std::array<std::byte, header_bytes_max> header;
 };
@@ -88,26 +90,6 @@ struct Part {
   std::uint16_t next_header_at = 0;
   std::uint8_t next_header = 0;  // IPv6: what the fragment header says follows
 };
-
-bool newer_wins(OverlapPolicy policy, const Owner& old, const Owner& fresh) noexcept {
-  switch (policy) {
-    case OverlapPolicy::first:
-      return false;
-    case OverlapPolicy::last:
-      return true;
-    case OverlapPolicy::bsd:
-      return old.begin > fresh.begin;
-    case OverlapPolicy::bsd_right:
-      return old.begin <= fresh.begin;
-    case OverlapPolicy::linux_:
-      return old.begin >= fresh.begin;
-    case OverlapPolicy::windows:
-      return fresh.begin < old.begin && fresh.end > old.end;
-    case OverlapPolicy::solaris:
-      return fresh.begin < old.begin && fresh.end >= old.end;
-  }
-  return false;
-}
 
 // The fragment header of an IPv6 packet that decode() has walked: it stands before the payload.
 Part ipv6_part(const PacketMeta& packet) noexcept {
@@ -289,6 +271,7 @@ struct Defragmenter::State {
     const std::uint32_t index = allocate();
     Datagram& datagram = datagrams[index];
     datagram.key = key;
+    datagram.policy = options.hosts.of(key.addresses.dst);
     datagram.first = now;
     datagram.bucket = bucket;
     datagram.chain = buckets[bucket];
@@ -355,7 +338,8 @@ struct Defragmenter::State {
   // Copies what the policy gives to this part. False: memory is full of this datagram alone, or
   // (refuse_overlaps) its bytes differ from known ones.
   enum class Stored : std::uint8_t { yes, no_room, differs };
-  Stored store(std::uint32_t index, const Part& part, OverlapPolicy policy, bool& overlaps) {
+  Stored store(std::uint32_t index, const Part& part, bool& overlaps) {
+    const HostPolicy policy = datagrams[index].policy;
     const auto first = part.begin / block_bytes;
     const auto last = (part.begin + part.bytes.size() + block_bytes - 1) / block_bytes;
     const Owner fresh{static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
@@ -367,7 +351,9 @@ struct Defragmenter::State {
       const std::uint64_t bit = std::uint64_t{1} << at;
       const bool known = (page->known & bit) != 0;
       overlaps = overlaps || known;
-      if (known && !newer_wins(policy, page->owners[at], fresh)) continue;
+      if (known && !newer_fragment_wins(policy, page->owners[at].extent(), fresh.extent())) {
+        continue;
+      }
       const Bytes piece = part.bytes.subspan((block - first) * block_bytes);
       std::byte* place = page->bytes.data() + at * block_bytes;
       std::memset(place, 0, block_bytes);  // what the last part leaves of its block
@@ -480,7 +466,7 @@ struct Defragmenter::State {
     ++datagrams[index].parts;
     const bool v4 = packet.ip_version == 4;
     bool overlaps = false;
-    const Stored stored = store(index, part, v4 ? options.ipv4 : options.ipv6, overlaps);
+    const Stored stored = store(index, part, overlaps);
     if (stored == Stored::differs) {
       ++counters.overlaps;
       packet.note(v4 ? Anomaly::ipv4_frag_overlap : Anomaly::ipv6_frag_overlap);

@@ -24,33 +24,25 @@
 #include <optional>
 #include <vector>
 
+#include "sensor/packet/host_policy.hpp"
 #include "sensor/packet/packet.hpp"
 
 namespace menshen::sensor {
 
-// Whose bytes stay where two parts overlap; "before": its first byte stands before the other's.
-enum class OverlapPolicy : std::uint8_t {
-  first,      // those that came first
-  last,       // those that came last
-  bsd,        // the earlier part's, where it begins before the later one or at the same place
-  bsd_right,  // the later part's, where the earlier one begins before it or at the same place
-  linux_,     // the earlier part's, where it begins before the later one
-  windows,    // the earlier part's, unless the later one covers it on both sides
-  solaris,    // the same, but the later one may end at the same place
-};
-
-struct DefragOptions {
-  OverlapPolicy ipv4 = OverlapPolicy::windows;
-  OverlapPolicy ipv6 = OverlapPolicy::bsd;
+struct DefragBounds {
   std::uint32_t datagrams_max = 16'384;    // incomplete ones at a time
   std::uint32_t pages_max = 32'768;        // of 512 bytes each, over all: 24 MiB with what tells
                                            // whose bytes they are
   std::uint32_t source_pages_max = 4'096;  // of them, of one source address: 2 MiB
   std::uint32_t parts_max = 8'192;         // of one datagram: what 64 kB in pieces of 8 can need
   std::uint32_t timeout_seconds = 60;      // after its first part
-  std::uint64_t seed = 0;                  // of the hash: draw it at start
-  bool refuse_overlaps = false;            // inline: a part that repeats bytes with other content
-                                           // is dropped (fragment_overlap)
+};
+
+struct DefragOptions : DefragBounds {
+  HostPolicies hosts;            // whose bytes stay where parts overlap
+  std::uint64_t seed = 0;        // of the hash: draw it at start
+  bool refuse_overlaps = false;  // inline: a part that repeats bytes with other content is dropped
+                                 // (fragment_overlap)
 };
 
 struct DefragCounters {
@@ -72,7 +64,8 @@ class Defragmenter {
   Defragmenter& operator=(const Defragmenter&) = delete;
 
   // Reads: a decoded packet with `fragment`. Writes: its anomalies; verdict drop with
-  // fragment_overlap or fragment_memory where the part is not taken. When it completes the
+  // fragment_overlap or, of which the caller's exception policy may think otherwise,
+  // fragment_memory, where the part is not taken. When it completes the
   // datagram: the whole, from its IP header, in `buffer`.
   [[nodiscard]] std::optional<Bytes> add(PacketMeta& packet, std::uint64_t tenant,
                                          std::vector<std::byte>& buffer);

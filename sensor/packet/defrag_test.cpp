@@ -93,26 +93,29 @@ TEST_CASE("E5: where parts overlap, the policy says whose bytes stay") {
   // Shankar and Paxson's picture in small: a part 8..24 is met by one that begins before it, one
   // at the same place, one within, and one that covers it on both sides.
   struct Row {
-    OverlapPolicy policy;
+    HostPolicy policy;
     std::string before;  // old 8..24, new 0..16
     std::string same;    // old 8..24, new 8..16
     std::string within;  // old 8..32, new 16..24
     std::string around;  // old 8..16, new 0..24
   };
   const Row row = GENERATE(values<Row>({
-      {OverlapPolicy::first, "noo", "-oo", "-ooo", "non"},
-      {OverlapPolicy::last, "nno", "-no", "-ono", "nnn"},
-      {OverlapPolicy::bsd, "nno", "-oo", "-ooo", "nnn"},
-      {OverlapPolicy::bsd_right, "noo", "-no", "-ono", "non"},
-      {OverlapPolicy::linux_, "nno", "-no", "-ooo", "nnn"},
-      {OverlapPolicy::windows, "noo", "-oo", "-ooo", "nnn"},
-      {OverlapPolicy::solaris, "noo", "-oo", "-ooo", "nnn"},
+      {HostPolicy::first, "noo", "-oo", "-ooo", "non"},
+      {HostPolicy::last, "nno", "-no", "-ono", "nnn"},
+      {HostPolicy::bsd, "nno", "-oo", "-ooo", "nnn"},
+      {HostPolicy::bsd_right, "noo", "-no", "-ono", "non"},
+      {HostPolicy::linux_, "nno", "-no", "-ooo", "nnn"},
+      {HostPolicy::windows, "noo", "-oo", "-ooo", "nnn"},
+      {HostPolicy::solaris, "noo", "-oo", "-ooo", "nnn"},
+      {HostPolicy::old_linux, "nno", "-no", "-ooo", "nnn"},
+      {HostPolicy::vista, "noo", "-oo", "-ooo", "nnn"},
+      {HostPolicy::macos, "noo", "-oo", "-ooo", "non"},
   }));
   CAPTURE(static_cast<int>(row.policy));
   const auto run = [&](std::uint16_t old_at, std::size_t old_blocks, std::uint16_t new_at,
                        std::size_t new_blocks, const std::string& expected) {
     DefragOptions options;
-    options.ipv4 = row.policy;
+    options.hosts = HostPolicies::all(row.policy);
     Feeder feeder(options);
     feeder.add(part({old_at, true, std::string(old_blocks * 8, 'o')}));
     feeder.add(part({new_at, true, std::string(new_blocks * 8, 'n')}));

@@ -16,7 +16,7 @@ using namespace menshen::sensor;  // NOLINT(google-build-using-namespace)
 struct Target {
   explicit Target(std::uint8_t choice) {
     DefragOptions options;
-    options.ipv4 = options.ipv6 = static_cast<OverlapPolicy>(choice % 7);
+    options.hosts = HostPolicies::all(static_cast<HostPolicy>(choice % host_policy_count));
     options.datagrams_max = 8;
     options.pages_max = 256;
     options.source_pages_max = 64;

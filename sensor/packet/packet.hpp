@@ -55,6 +55,9 @@ enum class DropReason : std::uint8_t {
   stream_overlap,    // a segment repeats bytes with other content (inline: first content wins)
   stream_invalid,    // TCP outside the window, after the connection's end, or in a hole given up
   proto_limit,       // a parser's limit was reached: exception policy
+  midstream,         // a TCP flow whose beginning was not seen: exception policy
+  stream_depth,      // a direction reached stream_depth: exception policy
+  proto_error,       // what came breaks its protocol: exception policy
   fragment_memory,   // defragmentation reached a limit: exception policy
   fragment_overlap,  // fragments repeat bytes with other content
   tunnel_depth,      // packets in packets, deeper than inspected: exception policy
@@ -99,7 +102,8 @@ struct PacketMeta {
   std::array<std::uint16_t, vlan_tags_max> vlan{};  // ids, outermost first; valid up to vlan_count
   IpProto proto{};                                  // of the transport header
   std::uint8_t tcp_flags = 0;
-  std::uint8_t anomaly_count = 0;
+  std::uint8_t anomaly_count : 7 = 0;
+  bool uninspected : 1 = false;  // an exception policy lets it pass without rules
   LinkType link : 4 = LinkType::ethernet;
   std::uint8_t vlan_count : 3 = 0;
   bool fragment : 1 = false;        // part of a datagram (not its whole)
@@ -127,7 +131,8 @@ struct PacketMeta {
     for (std::size_t i = 0; i < anomaly_count; ++i) {
       if (anomaly_places[i] == anomaly) return;
     }
-    anomaly_places[anomaly_count++] = anomaly;
+    anomaly_places[anomaly_count] = anomaly;
+    ++anomaly_count;
   }
   [[nodiscard]] std::span<const Anomaly> anomalies() const noexcept {
     return {anomaly_places, anomaly_count};

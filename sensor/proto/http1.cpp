@@ -291,6 +291,11 @@ class Http1Parser final : public Parser {
   // Lets libhtp read; what it leaves because the other direction must go on first waits.
   ParserStatus give(Direction direction, Bytes bytes, PacketMeta& /*packet*/) {
     limit_reached_ = false;
+    // libhtp would keep the first bytes to itself while it looks for a method among them.
+    if (tunnel_agreed_ && !bytes.empty()) {
+      consumed_ = 0;
+      return ParserStatus::tunnel;
+    }
     if (bytes.empty()) return ParserStatus::more;
     fed_ = bytes;
     chunk_end_ = 0;
@@ -656,7 +661,12 @@ class Http1Parser final : public Parser {
       body->end(true);
       add_body_events(*open, direction);
     }
-    if (direction == Direction::to_client) note_length(open->transaction, tx);
+    if (direction == Direction::to_client) {
+      note_length(open->transaction, tx);
+      const bool agreed =
+          tx->request_method_number == HTP_M_CONNECT && tx->response_status_number / 100 == 2;
+      parser_of(tx).tunnel_agreed_ = parser_of(tx).tunnel_agreed_ || agreed;
+    }
     changed(*open, direction);
     return HTP_OK;
   }
@@ -676,6 +686,7 @@ class Http1Parser final : public Parser {
   std::uint64_t next_id_ = 0;
   AppProto next_ = AppProto::unknown;  // what the peers agreed to change to
   bool limit_reached_ = false;
+  bool tunnel_agreed_ = false;  // a CONNECT was answered: what follows is another protocol
 };
 
 }  // namespace

@@ -194,14 +194,15 @@ TEST_CASE("requests without answers end with the flow") {
 TEST_CASE("more open transactions than the limit: the parser gives up, by policy") {
   ProtoLimits limits;
   limits.transactions = 10;
-  limits.at_limit = GENERATE(ProtoLimitPolicy::pass, ProtoLimitPolicy::drop);
+  const bool drops = GENERATE(false, true);
+  limits.exceptions.set(ExceptionTrigger::app_limit,
+                        drops ? ExceptionPolicy::drop_flow : ExceptionPolicy::ignore);
   Stage s(limits);
   std::string flood;
   for (int i = 0; i < 50; ++i) flood += "GET / HTTP/1.1\r\n\r\n";
   s.client(flood);
   CHECK(s.told.size() <= 11);
   CHECK(s.proto.counters().limits_reached == 1);
-  const bool drops = limits.at_limit == ProtoLimitPolicy::drop;
   CHECK(s.packet.dropped() == drops);
   CHECK((s.packet.reason == DropReason::proto_limit) == drops);
   CHECK((s.flow.action == FlowAction::drop) == drops);

@@ -8,6 +8,7 @@
 #include "sensor/proto/ftp_data.hpp"
 #include "sensor/proto/message_dissectors.hpp"
 #include "sensor/proto/parser.hpp"
+#include "sensor/proto/probe.hpp"
 
 namespace {
 
@@ -42,6 +43,9 @@ constexpr Target targets[] = {
     {&probe_redis, &make_redis_parser},
     {&probe_telnet, &make_telnet_parser},
     {&probe_bittorrent_dht, &make_bittorrent_dht_parser},
+    {&probe_pop3, &make_pop3_parser},
+    {&probe_imap, &make_imap_parser},
+    {&probe_tftp, &make_tftp_parser},
 };
 
 // Looks at everything, as rules do.

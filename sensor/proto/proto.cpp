@@ -60,6 +60,7 @@ struct ProtoStage::State {
   TransactionObserver& observer;
   Files files{limits.files};
   ExpectedFlows expected;
+  Exceptions exceptions{limits.exceptions};
 
   [[nodiscard]] ParserContext context() { return {limits, counters, observer, files, expected}; }
 
@@ -108,15 +109,12 @@ struct ProtoStage::State {
       case ParserStatus::broken:
         ++counters.parser_errors;
         let_go(flow);
+        exceptions.meet(ExceptionTrigger::app_error, packet, &flow);
         return;
       case ParserStatus::limit:
         ++counters.limits_reached;
         let_go(flow);
-        if (limits.at_limit == ProtoLimitPolicy::drop && flow.label.mode == InspectMode::block) {
-          packet.verdict = std::max(packet.verdict, Verdict::drop);
-          packet.reason = DropReason::proto_limit;
-          flow.action = FlowAction::drop;
-        }
+        exceptions.meet(ExceptionTrigger::app_limit, packet, &flow);
         return;
       case ParserStatus::tunnel: {
         ProtoSlot& s = slot(flow);
@@ -211,7 +209,11 @@ struct ProtoStage::State {
 };
 
 ProtoStage::ProtoStage(const ProtoLimits& limits, TransactionObserver& observer)
-    : state_(new State{limits, {}, observer, Files(limits.files), {}}) {}
+    : state_(new State{.limits = limits,
+                       .counters = {},
+                       .observer = observer,
+                       .files = Files(limits.files),
+                       .expected = {}}) {}
 
 ProtoStage::~ProtoStage() = default;
 
@@ -290,6 +292,10 @@ void ProtoStage::want_files(const FileWants& wants) { state_->files.want(wants);
 const FileCounters& ProtoStage::file_counters() const noexcept { return state_->files.counters(); }
 
 const ProtoCounters& ProtoStage::counters() const noexcept { return state_->counters; }
+
+const ExceptionCounts& ProtoStage::exceptions() const noexcept {
+  return state_->exceptions.counts();
+}
 
 AppProto spoken_by(const Flow& flow, Direction side) noexcept {
   const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());

@@ -13,21 +13,16 @@
 #include <cstdint>
 #include <memory>
 
+#include "sensor/flow/exceptions.hpp"
 #include "sensor/proto/file.hpp"
 #include "sensor/proto/transaction.hpp"
 
 namespace menshen::sensor {
 
-// What happens when a parser gives up at one of its limits (never for what the peer broke: that is
-// passed).
-enum class ProtoLimitPolicy : std::uint8_t {
-  pass,  // the rest of the flow passes without its parser
-  drop,  // the packet is dropped with proto_limit, and Flow::action becomes drop; a flow that only
-         // alerts (InspectMode::alert) passes
-};
-
 struct ProtoLimits {
-  ProtoLimitPolicy at_limit = ProtoLimitPolicy::pass;
+  // Where a parser gives up at one of its limits (app_limit) or the peer broke the protocol
+  // (app_error); ignored: the rest of the flow goes on without its parser.
+  ExceptionPolicies exceptions = ExceptionPolicies().resolved(false);
   std::uint32_t probe_bytes = 4096;  // of one direction, kept while the protocol is not known
   std::uint32_t http_request_body =
       100U << 10U;  // bytes of a body kept for rules; the rest is parsed, not kept
@@ -75,6 +70,7 @@ class ProtoStage {
   void want_files(const FileWants& wants);
 
   [[nodiscard]] const ProtoCounters& counters() const noexcept;
+  [[nodiscard]] const ExceptionCounts& exceptions() const noexcept;
   [[nodiscard]] const FileCounters& file_counters() const noexcept;
 
  private:

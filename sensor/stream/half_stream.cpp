@@ -46,59 +46,98 @@ bool FlightBuffer::agrees(std::uint64_t offset, Bytes bytes) const noexcept {
   return same_where_both(begin_, Bytes(bytes_).subspan(head_), offset, bytes);
 }
 
+PendingBytes::Pieces::const_iterator PendingBytes::first_beyond(
+    std::uint64_t offset) const noexcept {
+  auto piece = pieces_.upper_bound(offset);
+  if (piece == pieces_.begin()) return piece;
+  const auto before = std::prev(piece);
+  return before->first + before->second.size_ > offset ? before : piece;
+}
+
 bool PendingBytes::agrees(std::uint64_t offset, Bytes bytes) const noexcept {
   const std::uint64_t end = offset + bytes.size();
-  auto run = runs_.upper_bound(offset);
-  if (run != runs_.begin()) --run;
-  for (; run != runs_.end() && run->first < end; ++run) {
-    if (!same_where_both(run->first, run->second, offset, bytes)) return false;
+  for (auto piece = first_beyond(offset); piece != pieces_.end() && piece->first < end; ++piece) {
+    if (!same_where_both(piece->first, piece->second.view(), offset, bytes)) return false;
   }
   return true;
 }
 
-void PendingBytes::insert(std::uint64_t offset, Bytes bytes) {
-  while (!bytes.empty()) {
-    const auto after = runs_.upper_bound(offset);
-    auto before = after == runs_.begin() ? runs_.end() : std::prev(after);
-    if (before != runs_.end()) {
-      const std::uint64_t end = before->first + before->second.size();
-      if (end > offset) {
-        const std::size_t known = std::min<std::uint64_t>(end - offset, bytes.size());
-        offset += known;
-        bytes = bytes.subspan(known);
-        continue;
-      }
-      if (end < offset) before = runs_.end();
-    }
-    const std::size_t room = after == runs_.end()
-                                 ? bytes.size()
-                                 : std::min<std::uint64_t>(after->first - offset, bytes.size());
-    const Bytes fresh = bytes.first(room);
-    if (before != runs_.end()) {
-      before->second.insert(before->second.end(), fresh.begin(), fresh.end());
-    } else {
-      runs_.emplace_hint(after, offset, std::vector<std::byte>(fresh.begin(), fresh.end()));
-    }
-    bytes_ += room;
-    offset += room;
-    bytes = bytes.subspan(room);
+std::size_t PendingBytes::cost(std::uint64_t offset, std::size_t length) const noexcept {
+  std::size_t pieces = 1;
+  for (auto piece = first_beyond(offset); piece != pieces_.end() && piece->first < offset + length;
+       ++piece) {
+    ++pieces;
   }
+  return length + pieces * segment_overhead;
 }
 
-std::optional<PendingBytes::Run> PendingBytes::take(std::uint64_t offset) {
-  while (!runs_.empty() && runs_.begin()->first <= offset) {
-    auto node = runs_.extract(runs_.begin());
-    const std::uint64_t begin = node.key();
-    std::vector<std::byte> bytes = std::move(node.mapped());
-    bytes_ -= bytes.size();
-    if (begin + bytes.size() <= offset) continue;
-    return Run{std::move(bytes), static_cast<std::size_t>(offset - begin)};
+void PendingBytes::let_go(const Piece& piece) noexcept {
+  if (piece.bytes_.use_count() == 1) bytes_ -= piece.bytes_->size();
+}
+
+// Takes `out`, which lies within the piece, out of it; returns the piece that follows `out`.
+PendingBytes::Pieces::iterator PendingBytes::cut(Pieces::iterator piece, Extent out) {
+  const Extent whole{piece->first, piece->first + piece->second.size_};
+  Piece behind = piece->second;
+  behind.skip_ += out.end - whole.begin;
+  behind.size_ = whole.end - out.end;
+  auto next = std::next(piece);
+  if (out.begin > whole.begin) {
+    piece->second.size_ = out.begin - whole.begin;
+  } else {
+    pieces_.erase(piece);
+  }
+  if (behind.size_ == 0) {
+    let_go(behind);
+    return next;
+  }
+  return pieces_.emplace_hint(next, out.end, std::move(behind));
+}
+
+void PendingBytes::insert(std::uint64_t offset, Bytes bytes, HostPolicy policy) {
+  const Extent fresh{offset, offset + bytes.size()};
+  Piece segment;
+  segment.bytes_ = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+  const auto put = [&](Pieces::iterator before, std::uint64_t begin, std::uint64_t end) {
+    if (begin == end) return;
+    segment.skip_ = begin - offset;
+    segment.size_ = end - begin;
+    pieces_.emplace_hint(before, begin, segment);
+  };
+  bytes_ += bytes.size();
+  std::uint64_t mine = offset;  // the new bytes from here on have no place yet
+  auto piece = pieces_.erase(first_beyond(offset), first_beyond(offset));
+  while (piece != pieces_.end() && piece->first < fresh.end) {
+    const Extent old{piece->first, piece->first + piece->second.size_};
+    if (newer_segment_wins(policy, old, fresh)) {
+      piece = cut(piece, {std::max(old.begin, fresh.begin), std::min(old.end, fresh.end)});
+      continue;
+    }
+    put(piece, mine, std::max(mine, old.begin));
+    mine = std::min(old.end, fresh.end);
+    ++piece;
+  }
+  put(piece, mine, fresh.end);
+  let_go(segment);
+}
+
+std::optional<PendingBytes::Piece> PendingBytes::take(std::uint64_t offset) {
+  while (!pieces_.empty() && pieces_.begin()->first <= offset) {
+    const auto node = pieces_.extract(pieces_.begin());
+    Piece piece = node.mapped();
+    node.mapped().bytes_.reset();
+    let_go(piece);
+    const std::uint64_t below = offset - node.key();
+    if (piece.size_ <= below) continue;
+    piece.skip_ += below;
+    piece.size_ -= below;
+    return piece;
   }
   return std::nullopt;
 }
 
 void PendingBytes::clear() noexcept {
-  runs_.clear();
+  pieces_.clear();
   bytes_ = 0;
 }
 

@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/byte_reader.hpp"
+#include "sensor/packet/host_policy.hpp"
 
 namespace menshen::sensor {
 
@@ -34,34 +36,47 @@ class FlightBuffer {
   std::uint64_t begin_ = 0;  // offset of bytes_[head_]
 };
 
-// Bytes beyond a hole. The first content of a byte stays.
+// Bytes beyond a hole, in the pieces in which they came. Where pieces overlap, the policy of the
+// receiver says whose bytes stay.
 class PendingBytes {
  public:
-  static constexpr std::size_t segment_overhead = 96;  // of one run of bytes, counted as memory
+  static constexpr std::size_t segment_overhead = 96;  // of one piece, counted as memory
 
-  [[nodiscard]] bool empty() const noexcept { return runs_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return pieces_.empty(); }
   [[nodiscard]] std::size_t memory() const noexcept {
-    return bytes_ + runs_.size() * segment_overhead;
+    return bytes_ + pieces_.size() * segment_overhead;
   }
   [[nodiscard]] std::uint64_t begin() const noexcept {
-    return runs_.begin()->first;
+    return pieces_.begin()->first;
   }  // not empty()
   [[nodiscard]] bool agrees(std::uint64_t offset, Bytes bytes) const noexcept;
-  // Keeps what is not there yet.
-  void insert(std::uint64_t offset, Bytes bytes);
-  // The run that holds or begins at `offset`, taken out, without what is below `offset`; empty if
-  // there is none. Runs that end at or below `offset` are let go.
-  struct Run {
-    std::vector<std::byte> bytes;
-    std::size_t skip = 0;
-    [[nodiscard]] Bytes view() const noexcept { return Bytes(bytes).subspan(skip); }
+  // At most so much more memory once `length` bytes at `offset` are inserted.
+  [[nodiscard]] std::size_t cost(std::uint64_t offset, std::size_t length) const noexcept;
+  void insert(std::uint64_t offset, Bytes bytes, HostPolicy policy);
+  // The piece that holds or begins at `offset`, taken out, without what is below `offset`; empty if
+  // there is none. Pieces that end at or below `offset` are let go.
+  class Piece {
+   public:
+    [[nodiscard]] Bytes view() const noexcept { return Bytes(*bytes_).subspan(skip_, size_); }
+
+   private:
+    friend class PendingBytes;
+    std::shared_ptr<const std::vector<std::byte>> bytes_;  // parts of one segment share it
+    std::size_t skip_ = 0;
+    std::size_t size_ = 0;
   };
-  [[nodiscard]] std::optional<Run> take(std::uint64_t offset);
+  [[nodiscard]] std::optional<Piece> take(std::uint64_t offset);
   void clear() noexcept;
 
  private:
-  std::map<std::uint64_t, std::vector<std::byte>> runs_;  // disjoint
-  std::size_t bytes_ = 0;
+  using Pieces = std::map<std::uint64_t, Piece>;  // disjoint
+  // The first one that ends beyond `offset`.
+  [[nodiscard]] Pieces::const_iterator first_beyond(std::uint64_t offset) const noexcept;
+  Pieces::iterator cut(Pieces::iterator piece, Extent out);
+  void let_go(const Piece& piece) noexcept;
+
+  Pieces pieces_;
+  std::size_t bytes_ = 0;  // of all segments that a piece is left of
 };
 
 struct HalfStream {
@@ -69,11 +84,12 @@ struct HalfStream {
   bool syn_seen = false;
   bool closed = false;  // on_close was called
   bool depth_reached = false;
-  bool unverified = false;        // bytes in flight were let go for lack of memory
-  std::uint8_t window_shift = 0;  // of the windows that this direction's sender offers
-  std::uint32_t base = 0;         // sequence number of offset 0
-  std::uint64_t next = 0;         // all below was handed over or given up
-  std::uint64_t acked = 0;        // the receiver has all below
+  bool unverified = false;                // bytes in flight were let go for lack of memory
+  HostPolicy policy = HostPolicy::first;  // of the receiver
+  std::uint8_t window_shift = 0;          // of the windows that this direction's sender offers
+  std::uint32_t base = 0;                 // sequence number of offset 0
+  std::uint64_t next = 0;                 // all below was handed over or given up
+  std::uint64_t acked = 0;                // the receiver has all below
   std::uint64_t window_edge =
       0;  // the receiver has never offered to take bytes from here on; 0: unknown
   std::uint64_t gap_begin = 0;  // the last hole given up

@@ -101,6 +101,7 @@ struct StreamWork {
     half.base = base;
     half.base_known = half.syn_seen = true;
     half.window_shift = syn.window_shift;
+    half.fin.reset();  // of no connection
     if (!answers) return;
     slot.handshake = true;
     // Both ends scale or none does (RFC 7323 2.2).
@@ -117,7 +118,11 @@ struct StreamWork {
     close(reverse(d), &packet);
     const std::uint32_t base = slot.restart_base;
     forget();
-    slot.halves = {};
+    for (HalfStream& half : slot.halves) {
+      const HostPolicy policy = half.policy;
+      half = {};
+      half.policy = policy;
+    }
     slot.handshake = true;
     slot.reset = slot.restart_asked = slot.released = false;
     flow.encrypted = false;
@@ -144,6 +149,8 @@ struct StreamWork {
     HalfStream& half = slot.half(d);
     HalfStream& peer = slot.half(reverse(d));
     if (slot.reset) return;
+    const bool unanswered = half.syn_seen && !peer.syn_seen && half.untouched();
+    if (unanswered && (packet.tcp_flags & tcp_ack) == 0) return;
     bool exact = false;
     if (half.base_known) {
       const auto expected = half.next + (half.fin && half.next >= *half.fin ? 1U : 0U);
@@ -281,6 +288,7 @@ struct StreamWork {
     const Bytes old = bytes.first(end - begin);
     counters.retransmitted_bytes += old.size();
     if (begin < half.gap_end && end > half.gap_begin) {
+      if (end > half.acked) packet.note(Anomaly::stream_reassembly_segment_before_base_seq);
       ++counters.invalid;
       refuse(DropReason::stream_invalid);
       return !is_inline();
@@ -293,11 +301,19 @@ struct StreamWork {
     }
     // In flight, but no longer known: it cannot be told whether it is the same.
     if (half.unverified && is_inline() && end > half.acked && begin < half.flight.begin()) {
-      ++counters.memory_limit;
-      refuse(DropReason::stream_memory);
-      return false;
+      meet_memory_limit(half, 0);
+      return !packet.dropped();
     }
     return true;
+  }
+
+  // No room for `more` bytes: which limit, and what its policy says.
+  void meet_memory_limit(const HalfStream& half, std::size_t more) {
+    ++counters.memory_limit;
+    const bool own = half.memory() + more > options.flow_bytes_max;
+    if (!own) packet.note(Anomaly::stream_reassembly_no_segment);
+    stage.exceptions_.meet(
+        own ? ExceptionTrigger::reassembly_memory : ExceptionTrigger::stream_memory, packet, &flow);
   }
 
   // New bytes at `offset` >= next.
@@ -313,10 +329,14 @@ struct StreamWork {
       deliver(d, bytes);
       return drain(d);
     }
-    if (!has_room(half, bytes.size())) {
-      ++counters.memory_limit;
+    if (!has_room(half, offset, bytes.size())) {
       packet.note(Anomaly::stream_reassembly_insert_memcap);
-      if (is_inline() && offset != half.next) return refuse(DropReason::stream_memory);
+      if (offset == half.next) {
+        ++counters.memory_limit;
+      } else {
+        meet_memory_limit(half, half.pending.cost(offset, bytes.size()));
+        if (packet.dropped()) return;
+      }
       while (!half.pending.empty() && !half.closed && half.pending.begin() <= offset) {
         give_up_hole(d);
         drain(d);
@@ -328,13 +348,14 @@ struct StreamWork {
       deliver(d, bytes);
       return drain(d);
     }
-    account(half, [&] { half.pending.insert(offset, bytes); });
+    account(half, [&] { half.pending.insert(offset, bytes, half.policy); });
     if (half.acked >= half.pending.begin() && half.next < half.pending.begin()) give_up_hole(d);
     drain(d);
   }
 
-  [[nodiscard]] bool has_room(const HalfStream& half, std::size_t bytes) const noexcept {
-    const std::size_t more = bytes + PendingBytes::segment_overhead;
+  [[nodiscard]] bool has_room(const HalfStream& half, std::uint64_t offset,
+                              std::size_t bytes) const noexcept {
+    const std::size_t more = half.pending.cost(offset, bytes);
     return half.memory() + more <= options.flow_bytes_max &&
            counters.memory + more <= options.memory_max;
   }
@@ -363,6 +384,7 @@ struct StreamWork {
       half.depth_reached = true;
       ++counters.depth_reached;
       packet.note(Anomaly::stream_reassembly_depth_reached);
+      stage.exceptions_.meet(ExceptionTrigger::stream_depth, packet, &flow);
       close(d, &packet);
       account(half, [&] {
         half.pending.clear();
@@ -389,10 +411,10 @@ struct StreamWork {
   void drain(Direction d) {
     HalfStream& half = slot.half(d);
     for (;;) {
-      std::optional<PendingBytes::Run> run;
-      account(half, [&] { run = half.pending.take(half.next); });
-      if (!run) return;
-      deliver(d, run->view());
+      std::optional<PendingBytes::Piece> piece;
+      account(half, [&] { piece = half.pending.take(half.next); });
+      if (!piece) return;
+      deliver(d, piece->view());
     }
   }
 
@@ -417,6 +439,10 @@ struct StreamWork {
 
   void finish(Direction d, const TcpHeader& tcp) {
     HalfStream& half = slot.half(d);
+    // Before its SYN: nobody takes it, for there is no connection yet.
+    if (!half.syn_seen && half.untouched() && slot.half(reverse(d)).syn_seen && !slot.handshake) {
+      return;
+    }
     const std::int64_t at = half.offset_of(tcp.seq) + packet.payload_length;
     if (at < static_cast<std::int64_t>(half.next)) return;
     if (!half.fin) half.fin = static_cast<std::uint64_t>(at);
@@ -462,7 +488,16 @@ struct StreamWork {
 };
 
 StreamStage::StreamStage(const StreamOptions& options, StreamObserver& observer)
-    : options_(options), observer_(&observer) {}
+    : options_(options),
+      exceptions_(options.exceptions.resolved(options.mode == SensorMode::inline_)),
+      observer_(&observer) {}
+
+// The first packet of a flow whose beginning was not seen.
+void StreamStage::pick_up(PacketMeta& packet) {
+  Flow& flow = *packet.flow;
+  const bool first = flow.sides[0].packets + flow.sides[1].packets == 1;
+  if (first) exceptions_.meet(ExceptionTrigger::midstream, packet, &flow);
+}
 
 void StreamStage::process(PacketMeta& packet) {
   if (packet.flow == nullptr || packet.proto != IpProto::tcp || packet.transport_offset == 0 ||
@@ -477,13 +512,26 @@ void StreamStage::process(PacketMeta& packet) {
   if (flow.midstream && flow.stream == nullptr && (packet.tcp_flags & both) == tcp_syn) {
     flow.midstream = false;
   }
+  if (flow.midstream) pick_up(packet);
   if (flow.midstream && !options_.midstream) {
     TcpTracker{}.see(packet, tcp, is_inline);
     return;
   }
-  if (flow.stream == nullptr) flow.stream = std::make_unique<StreamSlot>();
+  if (packet.dropped() || flow.action == FlowAction::pass) return;
+  if (flow.stream == nullptr) {
+    auto made = std::make_unique<StreamSlot>();
+    made->half(Direction::to_server).policy = options_.hosts.of(flow.tuple.dst);
+    made->half(Direction::to_client).policy = options_.hosts.of(flow.tuple.src);
+    flow.stream = std::move(made);
+  }
   auto& slot = static_cast<StreamSlot&>(*flow.stream);
-  if (!flow.midstream) slot.tracker.see(packet, tcp, is_inline);
+  if (!flow.midstream) slot.tracker.see(packet, tcp, is_inline, options_.midstream);
+  // A reset or an end with a timestamp that the receiver refuses ends nothing.
+  const bool ends = (packet.tcp_flags & (tcp_rst | tcp_fin)) != 0 && packet.payload_length == 0;
+  if (ends && packet.has(Anomaly::stream_pkt_invalid_timestamp)) {
+    ++counters_.invalid;
+    return packet.refuse(Verdict::drop, DropReason::stream_invalid);
+  }
   StreamWork{.stage = *this, .flow = flow, .slot = slot, .packet = packet}.run(tcp);
 }
 

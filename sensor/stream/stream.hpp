@@ -4,9 +4,11 @@
 // verdict: an inline sensor can stop the very packet that completes an attack. Passive mode does
 // the same; it does not wait for the acknowledgement.
 //
-// What wins: the first content of a byte. A segment that repeats bytes still in flight (not
-// acknowledged) with other content is dropped whole, DropReason::stream_overlap (passive: the
-// verdict is only reported, and the new content is ignored). Bytes in flight are kept for that
+// What wins where segments overlap with other content. Inline, what came first: the later segment
+// is dropped whole, DropReason::stream_overlap, so that the receiver's own policy never has a say.
+// Passive (the verdict is only reported): of bytes handed over already, still what came first, for
+// every receiver's program has them too; of bytes that wait behind a hole, what the receiver's
+// system takes (StreamOptions::hosts). Bytes in flight (not acknowledged) are kept for the
 // comparison.
 //
 // Sequence numbers: offset 0 is the byte after the SYN. A SYN's own data (fast open) and data
@@ -14,8 +16,11 @@
 // moves offset 0 as long as no data came; the SYN/ACK's acknowledgement decides between them. A
 // segment outside the window that the receiver has ever offered is stream_invalid (only where both
 // SYNs were seen). RST ends both directions if its number is exactly the next expected; other
-// resets are ignored (RFC 5961 3.2). Data after the end, and data without the ACK flag, is
-// stream_invalid. What was waiting behind a hole is handed over before a reset closes.
+// resets are ignored (RFC 5961 3.2). So are resets and ends whose timestamp the receiver refuses
+// (RFC 7323 5; inline they are dropped), ends before their SYN, and a client's reset before anybody
+// answered it: it refuses what came and goes on waiting (RFC 9293 3.10.7.3). Data after the end,
+// and data without the ACK flag, is stream_invalid. What was waiting behind a hole is handed over
+// before a reset closes.
 //
 // Urgent data: what a receiver's program reads in the stream depends on its system (RFC 6093 3.1);
 // see UrgentPolicy. An urgent byte that is taken out leaves no gap: offsets count what is handed
@@ -31,8 +36,10 @@
 
 #include <cstdint>
 
+#include "sensor/flow/exceptions.hpp"
 #include "sensor/flow/flow.hpp"
 #include "sensor/packet/drop_reason.hpp"
+#include "sensor/packet/host_policy.hpp"
 
 namespace menshen::sensor {
 
@@ -53,17 +60,21 @@ struct StreamOptions {
   SensorMode mode = SensorMode::passive;
   // Bytes of each direction that are handed over; what follows passes uninspected (counted).
   std::uint64_t stream_depth = 1U << 20U;
-  // Out-of-order bytes and bytes in flight of one direction. At the limit, inline: an out-of-order
-  // packet is dropped with stream_memory (its sender repeats it). Passive: the oldest hole is given
-  // up. Data in order is always handed over, but not kept while in flight: inline, what repeats
-  // such bytes before they are acknowledged is dropped with stream_memory, for it cannot be
-  // compared.
+  // Out-of-order bytes and bytes in flight of one direction. At the limit the exception policy
+  // reassembly_memory speaks of an out-of-order packet (inline: dropped, its sender repeats it);
+  // ignored: the oldest hole is given up. Data in order is always handed over, but not kept while
+  // in flight: what repeats such bytes before they are acknowledged cannot be compared, and the
+  // policy speaks again; ignored: it is taken for the same.
   std::uint64_t flow_bytes_max = 1U << 20U;
-  // The same over all flows. At the limit: the same.
+  // The same over all flows: stream_memory.
   std::uint64_t memory_max = 256U << 20U;
+  // Resolved by the mode. Their triggers: midstream, stream_memory, reassembly_memory,
+  // stream_depth.
+  ExceptionPolicies exceptions;
+  HostPolicies hosts;
   UrgentPolicy urgent = UrgentPolicy::out_of_band;
-  // A flow whose SYN was not seen: true: reassembled from its first packet; false: not reassembled,
-  // its packets are seen one by one only.
+  // A flow whose SYN was not seen, where the exception policy lets it: true: reassembled from its
+  // first packet; false: not reassembled, its packets are seen one by one only.
   bool midstream = false;
 };
 
@@ -110,10 +121,13 @@ class StreamStage {
   void end(Flow& flow);
 
   [[nodiscard]] const StreamCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] const ExceptionCounts& exceptions() const noexcept { return exceptions_.counts(); }
 
  private:
   friend struct StreamWork;
+  void pick_up(PacketMeta& packet);
   StreamOptions options_;
+  Exceptions exceptions_;
   StreamObserver* observer_;
   StreamCounters counters_;
 };

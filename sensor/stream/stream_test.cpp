@@ -124,7 +124,7 @@ TEST_CASE("overlapping segments with the same content, in any order, give the st
   }
 }
 
-TEST_CASE("bytes repeated with other content: the first content wins") {
+TEST_CASE("E3: bytes repeated with other content: the first wins, waiting ones by the receiver") {
   const auto mode = GENERATE(SensorMode::passive, SensorMode::inline_);
   Recorder seen;
   Connection c(with(mode), seen);
@@ -140,9 +140,10 @@ TEST_CASE("bytes repeated with other content: the first content wins") {
     c.client(2, "tack");
     const PacketMeta again = c.client(0, "atXXXX");
     CHECK(again.reason == DropReason::stream_overlap);
-    CHECK(seen.client() == (mode == SensorMode::inline_ ? "" : "attack"));
+    // It begins before them: the receiver's policy (windows) takes the new ones.
+    CHECK(seen.client() == (mode == SensorMode::inline_ ? "" : "atXXXX"));
     c.client(0, "at");
-    CHECK(seen.client() == "attack");
+    CHECK(seen.client() == (mode == SensorMode::inline_ ? "attack" : "atXXXX"));
   }
   CHECK(c.counters().overlaps == 1);
 }
@@ -507,6 +508,161 @@ TEST_CASE("the observer can stop the packet that completes an attack") {
   CHECK_FALSE(c.client(0, "att").dropped());
   CHECK_FALSE(c.client(4, "ck").dropped());
   CHECK(c.client(3, "a").dropped());
+}
+
+TEST_CASE("E3: bytes behind a hole are those that the receiver's system takes") {
+  // Old ones wait at 8..16 ("o"); the new ones ("n") meet them in five ways; "-" fills the rest.
+  struct Row {
+    HostPolicy policy;
+    std::string before;     // new 4..12
+    std::string same;       // new 8..12
+    std::string same_long;  // new 8..20
+    std::string after;      // new 12..20
+    std::string around;     // new 4..20
+  };
+  const Row row = GENERATE(values<Row>({
+      {HostPolicy::first, "noo-", "-oo-", "-oon", "-oon", "noon"},
+      {HostPolicy::last, "nno-", "-no-", "-nnn", "-onn", "nnnn"},
+      {HostPolicy::bsd, "nno-", "-oo-", "-oon", "-oon", "nnnn"},
+      {HostPolicy::bsd_right, "noo-", "-oo-", "-oon", "-oon", "noon"},
+      {HostPolicy::linux_, "nno-", "-oo-", "-nnn", "-oon", "nnnn"},
+      {HostPolicy::old_linux, "nno-", "-oo-", "-nnn", "-oon", "nnnn"},
+      {HostPolicy::windows, "nno-", "-oo-", "-oon", "-oon", "nnnn"},
+      {HostPolicy::windows2k3, "nno-", "-oo-", "-oon", "-oon", "nnnn"},
+      {HostPolicy::vista, "noo-", "-oo-", "-oon", "-oon", "noon"},
+      {HostPolicy::solaris, "noo-", "-oo-", "-nnn", "-onn", "nnnn"},
+      {HostPolicy::hpux11, "noo-", "-oo-", "-nnn", "-onn", "nnnn"},
+      {HostPolicy::macos, "nno-", "-oo-", "-oon", "-oon", "nnnn"},
+  }));
+  CAPTURE(host_policy_name(row.policy));
+  const auto run = [&](std::size_t begin, std::size_t end, const std::string& expected) {
+    StreamOptions options = with(SensorMode::passive);
+    options.hosts = HostPolicies::all(row.policy);
+    Recorder seen;
+    Connection c(options, seen);
+    c.handshake();
+    c.client(8, std::string(8, 'o'));
+    c.client(begin, std::string(end - begin, 'n'));
+    CHECK(c.counters().overlaps == 1);
+    // The holes last, each by itself: what waited stays as it was taken.
+    if (end < 20) c.client(16, std::string(4, '-'));
+    c.client(0, std::string(std::min<std::size_t>(begin, 8), '-'));
+    std::string shape;
+    for (std::size_t i = 4; i < 20; i += 4) shape += seen.client().at(i);
+    CHECK(shape == expected);
+    CHECK(seen.client().size() == 20);
+    c.finish();
+    CHECK(c.counters().memory == 0);
+  };
+  run(4, 12, row.before);
+  run(8, 12, row.same);
+  run(8, 20, row.same_long);
+  run(12, 20, row.after);
+  run(4, 20, row.around);
+}
+
+TEST_CASE("E3: inline, no receiver's policy has a say: the later segment is dropped") {
+  StreamOptions options = with(SensorMode::inline_);
+  options.hosts = HostPolicies::all(HostPolicy::last);
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  c.client(2, "tack");
+  CHECK(c.client(1, "tXXXXX").reason == DropReason::stream_overlap);
+  c.client(0, "at");
+  CHECK(seen.client() == "attack");
+}
+
+TEST_CASE("E4: a client's reset before any answer, and an end that nobody takes, end nothing") {
+  Recorder seen;
+  Connection c(with(GENERATE(SensorMode::passive, SensorMode::inline_)), seen);
+  c.run(Connection::builder(true).seq(c.client_isn).ack(0).flags("S"));
+  // Forged: the client refuses it and goes on waiting.
+  c.run(Connection::builder(false).seq(0).ack(c.client_isn + 1).flags("FA"));
+  c.run(Connection::builder(true).seq(c.client_isn + 1).ack(0).flags("R"));
+  c.run(Connection::builder(false).seq(c.server_isn).ack(c.client_isn + 1).flags("SA"));
+  c.run(Connection::builder(true).seq(c.client_isn + 1).ack(c.server_isn + 1).flags("A"));
+  c.client(0, "GET ");
+  c.server(0, "200 ");
+  CHECK(seen.client() == "GET ");
+  CHECK(seen.server() == "200 ");
+  CHECK(c.flow->state == FlowState::established);
+}
+
+TEST_CASE("E10: a flow whose beginning was not seen: the exception policy speaks once") {
+  struct Row {
+    ExceptionPolicy policy;
+    bool passes;
+    std::string seen_without;
+    std::string seen_with;
+  };
+  const Row row = GENERATE(values<Row>({
+      {ExceptionPolicy::ignore, true, "", "ab"},
+      {ExceptionPolicy::pass_flow, true, "", "ab"},
+      {ExceptionPolicy::bypass, true, "", ""},
+      {ExceptionPolicy::drop_flow, false, "", ""},
+      {ExceptionPolicy::reject, false, "", ""},
+  }));
+  const bool midstream = GENERATE(false, true);
+  const bool from_client = GENERATE(true, false);
+  CAPTURE(exception_policy_name(row.policy), midstream, from_client);
+  StreamOptions options = with(SensorMode::inline_);
+  options.midstream = midstream;
+  options.exceptions.set(ExceptionTrigger::midstream, row.policy);
+  Recorder seen;
+  Connection c(options, seen);
+  const auto say = [&](std::size_t at, std::string_view text) {
+    return from_client ? c.client(at, text) : c.server(at, text);
+  };
+  const PacketMeta first = say(0, "a");
+  CHECK(first.dropped() == !row.passes);
+  CHECK((first.reason == DropReason::midstream) == !row.passes);
+  CHECK((first.verdict == Verdict::reject) == (row.policy == ExceptionPolicy::reject));
+  const PacketMeta second = say(1, "b");
+  CHECK(second.dropped() == !row.passes);
+  CHECK(second.reason == (row.passes ? DropReason::none : DropReason::flow_dropped));
+  CHECK(c.flow->uninspected == (row.policy == ExceptionPolicy::pass_flow));
+  // Who speaks first is the initiator as far as anybody can tell.
+  const std::string& told = seen.logs[0].empty() ? seen.logs[1] : seen.logs[0];
+  CHECK(told == (midstream ? row.seen_with : row.seen_without));
+}
+
+TEST_CASE("E10: at a limit of reassembly, each exception policy does what it says") {
+  const auto policy = GENERATE(ExceptionPolicy::ignore, ExceptionPolicy::bypass,
+                               ExceptionPolicy::drop_packet, ExceptionPolicy::drop_flow);
+  const bool of_all = GENERATE(false, true);
+  StreamOptions options = with(SensorMode::inline_);
+  (of_all ? options.memory_max : options.flow_bytes_max) = 1000;
+  options.exceptions.set(
+      of_all ? ExceptionTrigger::stream_memory : ExceptionTrigger::reassembly_memory, policy);
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  const std::string block(400, 'x');
+  c.client(100, block);
+  c.client(500, block);
+  const PacketMeta third = c.client(900, block);
+  const bool drops = policy == ExceptionPolicy::drop_packet || policy == ExceptionPolicy::drop_flow;
+  CHECK(third.dropped() == drops);
+  CHECK(c.flow->action == (policy == ExceptionPolicy::drop_flow ? FlowAction::drop
+                           : policy == ExceptionPolicy::bypass  ? FlowAction::pass
+                                                                : FlowAction::none));
+  if (policy == ExceptionPolicy::ignore) CHECK(seen.client() == "<100>" + block + block + block);
+  CHECK(third.has(Anomaly::stream_reassembly_no_segment) == of_all);
+  CHECK(third.has(Anomaly::stream_reassembly_insert_memcap));
+}
+
+TEST_CASE("at stream_depth the exception policy speaks once a direction") {
+  StreamOptions options = with(SensorMode::inline_);
+  options.stream_depth = 4;
+  options.exceptions.set(ExceptionTrigger::stream_depth, ExceptionPolicy::drop_flow);
+  Recorder seen;
+  Connection c(options, seen);
+  c.handshake();
+  CHECK_FALSE(c.client(0, "abc").dropped());
+  CHECK(c.client(3, "def").reason == DropReason::stream_depth);
+  CHECK(seen.client() == "abcd|");
+  CHECK(c.client(6, "g").reason == DropReason::flow_dropped);
 }
 
 }  // namespace menshen::sensor

@@ -46,6 +46,7 @@ struct TcpTracker::Segment {
   Options options;
   Direction direction;
   bool inline_mode;
+  bool one_way;
   End& own;
   End& peer;
 
@@ -57,18 +58,24 @@ struct TcpTracker::Segment {
   void note(Anomaly anomaly) const noexcept { packet.note(anomaly); }
 };
 
-void TcpTracker::see(PacketMeta& packet, const TcpHeader& tcp, bool inline_mode) noexcept {
+void TcpTracker::see(PacketMeta& packet, const TcpHeader& tcp, bool inline_mode,
+                     bool one_way) noexcept {
   const Direction d = packet.direction;
   const Segment segment{.packet = packet,
                         .tcp = tcp,
                         .options = options_of(tcp.options),
                         .direction = d,
                         .inline_mode = inline_mode,
+                        .one_way = one_way,
                         .own = end_of(d),
                         .peer = end_of(reverse(d))};
   if (!segment.is(tcp_ack) && tcp.ack != 0) segment.note(Anomaly::stream_pkt_broken_ack);
   if (state_ != State::none && segment.is(tcp_rst) && packet.payload_length != 0) {
     segment.note(Anomaly::stream_rst_with_data);
+  }
+  if (segment.own.reset && !segment.is(tcp_rst)) {
+    segment.own.reset = false;
+    segment.note(Anomaly::stream_suspected_rst_inject);
   }
   switch (state_) {
     case State::none:
@@ -89,6 +96,7 @@ void TcpTracker::see(PacketMeta& packet, const TcpHeader& tcp, bool inline_mode)
   if (packet.payload_length != 0 && !before(segment.own.acked, segment.end())) {
     segment.note(Anomaly::stream_pkt_spurious_retransmission);
   }
+  if (shrinks_window(segment)) return segment.note(Anomaly::stream_pkt_bad_window_update);
   state_ == State::established ? confirm(segment) : ending(segment);
 }
 
@@ -106,6 +114,7 @@ void TcpTracker::open(const Segment& segment) noexcept {
   own.stamps = segment.options.stamps;
   own.shift = segment.options.shift;
   own.scales = segment.options.scales;
+  own.window = segment.tcp.window;
   offered_ = segment.tcp.window;
   state_ = State::syn_sent;
 }
@@ -115,17 +124,27 @@ void TcpTracker::handshake(const Segment& segment) noexcept {
   End& own = segment.own;
   End& peer = segment.peer;
   // Only who has seen the SYN can echo its timestamp.
-  if (!segment.to_server() && segment.options.stamps && resends_ == 0 &&
+  if (!segment.to_server() && segment.options.echo != 0 && resends_ == 0 &&
       (!peer.stamps || segment.options.echo != peer.stamp)) {
     return segment.note(Anomaly::stream_pkt_invalid_timestamp);
   }
   if (segment.is(tcp_rst)) {
-    const bool answers = segment.to_server() ? segment.tcp.seq == own.next
-                                             : segment.is(tcp_ack) && segment.tcp.ack == peer.next;
-    if (answers) state_ = State::closed;
+    // A client's own is its answer to what it does not take; it goes on waiting.
+    const bool answers =
+        !segment.to_server() && segment.is(tcp_ack) && segment.tcp.ack == peer.next;
+    if (answers) {
+      state_ = State::closed;
+      own.reset = true;
+    }
     return;
   }
-  if (!segment.is(tcp_syn)) return;
+  if (!segment.is(tcp_syn)) {
+    if (segment.one_way && segment.to_server() && segment.is(tcp_ack) &&
+        segment.tcp.seq != own.next) {
+      segment.note(Anomaly::stream_3whs_async_wrong_seq);
+    }
+    return;
+  }
   if (!segment.is(tcp_ack)) {
     if (!segment.to_server()) {
       both_syn_ = true;
@@ -164,6 +183,7 @@ void TcpTracker::handshake(const Segment& segment) noexcept {
   peer.scales = own.scales;
   peer.acked = segment.tcp.ack;
   peer.edge = segment.tcp.ack + segment.tcp.window;
+  own.window = segment.tcp.window;
   state_ = State::syn_received;
 }
 
@@ -198,6 +218,10 @@ void TcpTracker::answered(const Segment& segment) noexcept {
   if (!segment.to_server()) {
     const bool data = segment.packet.payload_length != 0 && segment.tcp.seq == own.next &&
                       segment.tcp.ack == peer.acked;
+    if (both_syn_) {
+      if (segment.tcp.seq != own.next) return segment.note(Anomaly::stream_4whs_wrong_seq);
+      if (!ack_fits(segment)) return segment.note(Anomaly::stream_4whs_invalid_ack);
+    }
     if (!data && !both_syn_) return segment.note(Anomaly::stream_3whs_ack_in_wrong_dir);
     if (data && segment.inline_mode) segment.note(Anomaly::stream_3whs_ack_data_inject);
     return advance(segment);
@@ -238,7 +262,29 @@ void TcpTracker::reset(const Segment& segment) noexcept {
   }
   const bool in_window =
       !before(segment.tcp.seq, segment.own.acked) && !before(segment.own.edge, segment.tcp.seq);
-  if (segment.tcp.seq == segment.own.next || in_window) state_ = State::closed;
+  if (segment.tcp.seq != segment.own.next && !in_window) return;
+  state_ = State::closed;
+  segment.own.reset = true;
+}
+
+// A window is taken back while both numbers run ahead of the connection.
+bool TcpTracker::shrinks_window(const Segment& segment) noexcept {
+  const End& own = segment.own;
+  if (segment.is(tcp_fin) || !segment.is(tcp_ack)) return false;
+  const std::uint32_t window = std::uint32_t{segment.tcp.window} << (own.scales ? own.shift : 0U);
+  return window < own.window && own.window - window > segment.packet.payload_length &&
+         before(segment.peer.next, segment.tcp.ack) && before(own.next, segment.tcp.seq);
+}
+
+// One byte into a window that is closed (RFC 9293 3.8.6.1): it belongs to the stream once it is
+// acknowledged.
+bool TcpTracker::probes(const Segment& segment) noexcept {
+  if (segment.packet.payload_length != 1 || segment.tcp.seq != segment.own.next ||
+      segment.peer.window != 0 || segment.own.edge != segment.own.next) {
+    return false;
+  }
+  segment.own.probed = true;
+  return true;
 }
 
 // PAWS (RFC 7323 5.3), where both ends stamp.
@@ -267,12 +313,17 @@ bool TcpTracker::ack_fits(const Segment& segment) noexcept {
 void TcpTracker::confirm(const Segment& segment) noexcept {
   const End& own = segment.own;
   const bool fin = segment.is(tcp_fin);
-  if (segment.is(tcp_ack) && !ack_fits(segment)) {
+  if (segment.is(tcp_ack) && segment.peer.probed && segment.tcp.ack == segment.peer.next + 1) {
+    segment.peer.probed = false;
+    segment.peer.next = segment.tcp.ack;
+    segment.note(Anomaly::stream_est_ack_zwp_data);
+  } else if (segment.is(tcp_ack) && !ack_fits(segment)) {
     return segment.note(fin ? Anomaly::stream_fin_invalid_ack : Anomaly::stream_est_invalid_ack);
   }
   if (fin && before(own.edge, segment.tcp.seq)) {
     return segment.note(Anomaly::stream_fin_out_of_window);
   }
+  if (probes(segment)) return;
   if (segment.packet.payload_length != 0) {
     if (before(segment.end(), own.acked)) {
       return segment.note(Anomaly::stream_est_pkt_before_last_ack);
@@ -345,6 +396,7 @@ void TcpTracker::advance(const Segment& segment) noexcept {
   if (!segment.to_server()) confirmed_ = true;
   if (before(peer.acked, segment.tcp.ack)) peer.acked = segment.tcp.ack;
   const std::uint32_t window = std::uint32_t{segment.tcp.window} << (own.scales ? own.shift : 0U);
+  own.window = window;
   const std::uint32_t edge = segment.tcp.ack + window;
   if (before(peer.edge, edge)) peer.edge = edge;
 }

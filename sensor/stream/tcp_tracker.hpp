@@ -5,6 +5,10 @@
 // against what was acknowledged and offered, timestamps (RFC 7323 5), the end. A segment that the
 // receiver would not take changes nothing here.
 //
+// Suspected injection: a side that has reset the connection goes on (Anomaly names as in the rule
+// language: suspected_rst_inject). A one-way flow's odd beginning (3whs_async_wrong_seq) is told
+// where one-way flows are expected (`one_way`: StreamOptions::midstream).
+//
 // About 100 bytes a connection, no allocation, constant work a segment. Not thread-safe.
 #pragma once
 
@@ -21,7 +25,8 @@ inline constexpr unsigned handshake_answers_max = 5;
 
 class TcpTracker {
  public:
-  void see(PacketMeta& packet, const TcpHeader& tcp, bool inline_mode) noexcept;
+  void see(PacketMeta& packet, const TcpHeader& tcp, bool inline_mode,
+           bool one_way = false) noexcept;
 
  private:
   enum class State : std::uint8_t {
@@ -44,9 +49,12 @@ class TcpTracker {
     std::uint32_t acked = 0;  // acknowledged below
     std::uint32_t edge = 0;   // the other end has never offered to take bytes from here on
     std::uint32_t stamp = 0;
-    std::uint8_t shift = 0;  // of the windows that it offers
+    std::uint32_t window = 0;  // that it offered last
+    std::uint8_t shift = 0;    // of the windows that it offers
     bool scales = false;
     bool stamps = false;
+    bool probed = false;  // sent one byte into a closed window
+    bool reset = false;   // its reset has ended the connection
   };
   struct Segment;
 
@@ -59,6 +67,8 @@ class TcpTracker {
   void confirm(const Segment& segment) noexcept;
   bool stamp_fits(const Segment& segment) noexcept;
   [[nodiscard]] bool ack_fits(const Segment& segment) noexcept;
+  [[nodiscard]] bool shrinks_window(const Segment& segment) noexcept;
+  [[nodiscard]] bool probes(const Segment& segment) noexcept;
   void advance(const Segment& segment) noexcept;
   void finish(const Segment& segment) noexcept;
   End& end_of(Direction d) noexcept { return ends_[static_cast<std::size_t>(d)]; }

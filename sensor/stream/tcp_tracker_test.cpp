@@ -35,19 +35,21 @@ class Talk {
     server("A", 901, 101);
     return *this;
   }
+  std::uint16_t window = 1000;
+  bool one_way = false;
 
  private:
   Names say(Direction d, std::string_view flags, std::uint32_t seq, std::uint32_t ack,
             std::string_view data, Bytes options) {
     auto builder = testkit::packet().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(1, 2);
-    builder.seq(seq).ack(ack).flags(flags).window(1000);
+    builder.seq(seq).ack(ack).flags(flags).window(window);
     if (!options.empty()) builder.options(options);
     if (!data.empty()) builder.payload(data);
     TestBatch batch;
     PacketMeta& packet = batch.add(builder);
     batch.decode();
     packet.direction = d;
-    tracker_.see(packet, tcp_header(packet), inline_mode_);
+    tracker_.see(packet, tcp_header(packet), inline_mode_, one_way);
     Names names;
     for (const Anomaly anomaly : packet.anomalies()) names.emplace(anomaly_info(anomaly).name);
     return names;
@@ -146,7 +148,62 @@ TEST_CASE("E4: resets that a receiver would not take are told, and change nothin
   CHECK(talk.client("RA", 99, 901, "data") == Names{"rst_with_data"});
   CHECK(talk.client("PA", 5000, 901, "far") == Names{"est_packet_out_of_window"});
   CHECK(talk.client("R", 101, 0).empty());
+  // Who has ended it goes on: the reset was somebody else's.
+  CHECK(talk.client("PA", 5000, 901, "far") == Names{"suspected_rst_inject"});
   CHECK(talk.client("PA", 5000, 901, "far").empty());  // closed: nothing to compare with
+  CHECK(talk.server("PA", 5000, 901, "far").empty());
+}
+
+TEST_CASE("E4: a refused connection that goes on is told") {
+  Talk talk;
+  talk.client("S", 100, 0);
+  CHECK(talk.client("R", 101, 0).empty());  // the client's own ends nothing
+  CHECK(talk.server("RA", 0, 101).empty());
+  CHECK(talk.server("SA", 900, 101) == Names{"suspected_rst_inject"});
+}
+
+TEST_CASE("a window taken back by a segment from the future is told") {
+  Talk talk;
+  talk.shake();
+  CHECK(talk.client("PA", 101, 901, "data").empty());
+  talk.window = 10;
+  CHECK(talk.client("A", 106, 902) == Names{"pkt_bad_window_update"});
+  CHECK(talk.client("A", 105, 901).empty());
+}
+
+TEST_CASE("a byte into a closed window is told where it is acknowledged") {
+  Talk talk;
+  talk.shake();
+  talk.window = 0;
+  CHECK(talk.server("A", 901, 101).empty());
+  talk.window = 1000;
+  CHECK(talk.client("PA", 101, 901, std::string(1000, 'x')).empty());  // what was offered before
+  talk.window = 0;
+  CHECK(talk.server("A", 901, 1101).empty());
+  talk.window = 1000;
+  CHECK(talk.client("PA", 1101, 901, "p").empty());
+  CHECK(talk.server("A", 901, 1102) == Names{"est_ack_zwp_data"});
+  CHECK(talk.client("PA", 1102, 901, "q").empty());
+}
+
+TEST_CASE("E1: both ends open at once: the last words of the handshake are compared") {
+  Talk talk;
+  talk.client("S", 100, 0);
+  CHECK(talk.server("S", 900, 0).empty());
+  CHECK(talk.client("SA", 900, 5) == Names{"4whs_synack_with_wrong_ack"});
+  CHECK(talk.server("SA", 900, 101).empty());
+  CHECK(talk.server("A", 950, 101) == Names{"4whs_wrong_seq"});
+  CHECK(talk.server("A", 901, 99'999) == Names{"4whs_invalid_ack", "pkt_invalid_ack"});
+  CHECK(talk.server("A", 901, 101).empty());
+}
+
+TEST_CASE("E10: a one-way flow that goes on with other numbers is told where these are expected") {
+  Talk talk;
+  talk.one_way = GENERATE(false, true);
+  talk.client("S", 100, 0);
+  const Names expected = talk.one_way ? Names{"3whs_async_wrong_seq"} : Names{};
+  CHECK(talk.client("PA", 555, 901, "data") == expected);
+  CHECK(talk.client("PA", 101, 901, "data").empty());
 }
 
 TEST_CASE("E4: timestamps that run back are told") {
