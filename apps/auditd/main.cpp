@@ -43,6 +43,7 @@ audit::ServerOptions server_options(const Settings& settings) {
   }
   options.operators = members_of(settings.text("general.admin_group"));
   options.operators.insert(0);
+  options.sources["menshen"] = options.operators;  // the command: what a person started
   options.disk_reserve_bytes =
       static_cast<std::uint64_t>(settings.integer("audit.disk_reserve_mib")) << 20U;
   options.connections_max = static_cast<std::size_t>(settings.integer("audit.connections_max"));

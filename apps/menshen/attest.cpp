@@ -1,22 +1,12 @@
 #include "apps/menshen/attest.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include "apps/menshen/audit_control.hpp"
+#include "apps/menshen/person.hpp"
 #include "audit/crypto/digest.hpp"
 #include "base/file.hpp"
 
 namespace menshen::apps {
 namespace fs = std::filesystem;
-namespace {
-
-std::string asking_user() {
-  const passwd* user = ::getpwuid(::getuid());
-  return user != nullptr ? user->pw_name : fmt::format("uid {}", ::getuid());
-}
-
-}  // namespace
 
 Result<std::string> attest(const Settings& settings, const fs::path& file,
                            const std::string& name) {
@@ -31,7 +21,7 @@ Result<std::string> attest(const Settings& settings, const fs::path& file,
                                         {"name", name},
                                         {"digest", audit::to_hex(digest)},
                                         {"bytes", static_cast<std::uint64_t>(bytes)},
-                                        {"subject", asking_user()}}));
+                                        {"subject", acting_person()}}));
   const auto evidence = answer.find("evidence");
   if (evidence == answer.end()) {
     return fail(ErrorCode::invalid,

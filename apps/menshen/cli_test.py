@@ -32,7 +32,9 @@ alert tcp any any -> any any (msg:"bad"; no-such-keyword; sid:2; rev:1;)
 LEAVES = (("rules", "check"), ("sensor", "replay"), ("policy", "check"), ("policy", "plan"), ("policy", "apply"),
           ("policy", "show"), ("policy", "explain"), ("audit", "find"), ("audit", "verify"), ("audit", "export"),
           ("comply", "assess"), ("comply", "report"), ("comply", "verify-page"), ("comply", "inventory"), ("comply", "script"),
-          ("comply", "import"), ("comply", "export"), ("comply", "verify"), ("status",),
+          ("comply", "import"), ("comply", "export"), ("comply", "verify"),
+          ("comply", "runs"), ("comply", "compare"), ("comply", "task", "list"), ("comply", "task", "show"),
+          ("comply", "task", "set"), ("comply", "task", "attach"), ("comply", "task", "review"), ("status",),
           ("settings", "template"), ("settings", "reference"), ("settings", "check"))
 
 

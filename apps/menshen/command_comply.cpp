@@ -4,7 +4,8 @@
 #include "apps/menshen/attest.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/comply_commands.hpp"
-#include "apps/menshen/comply_run.hpp"
+#include "apps/menshen/comply_documents.hpp"
+#include "apps/menshen/comply_store.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/store/evidence.hpp"
 #include "base/file.hpp"
@@ -24,6 +25,7 @@ struct AssessArguments {
 };
 struct ReportArguments {
   std::string out;
+  std::string formats;
   std::string view = "all";
   bool no_hosts = false;
   bool json = false;
@@ -111,13 +113,16 @@ Result<ExitCode> assess(Cli& cli, const AssessArguments& arguments) {
   return code_of(assessment);
 }
 
-Result<std::vector<fs::path>> write_report(const Assessment& assessment, const fs::path& folder) {
+Result<std::vector<fs::path>> write_report(const Assessment& assessment,
+                                           const compliance::Comparison* comparison,
+                                           const fs::path& folder) {
   MENSHEN_CHECK(make_directories(folder));
   std::vector<fs::path> files;
   for (const auto& [lang, name] :
        {std::pair{Lang::zh, "report.zh.html"}, {Lang::en, "report.en.html"}}) {
     compliance::ReportOptions options;
     options.lang = lang;
+    options.comparison = comparison;
     options.file_name = name;
     options.sidecar_name = std::string(name) + ".evidence.json";
     MENSHEN_CHECK(write_file_atomic(folder / name, compliance::render_html(assessment, options)));
@@ -131,17 +136,21 @@ Result<std::vector<fs::path>> write_report(const Assessment& assessment, const f
 
 Result<ExitCode> report(Cli& cli, const ReportArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
+  const auto formats = MENSHEN_TRY(parse_formats(arguments.formats));
+  MENSHEN_CHECK(check_converters(formats));
   const compliance::Catalogue catalogue = MENSHEN_TRY(load_comply_catalogue(cli, *settings));
   const Assessment assessment = MENSHEN_TRY(
       run_assessment(cli, *settings, catalogue, run_options(arguments.view, arguments.no_hosts)));
+  const auto comparison = MENSHEN_TRY(compare_with_last(*settings, assessment));
+  const compliance::Comparison* earlier = comparison ? &*comparison : nullptr;
   const fs::path folder =
       arguments.out.empty() ? settings->text("compliance.output") : arguments.out;
-  const auto files = MENSHEN_TRY(write_report(assessment, folder));
-  const fs::path runs = ComplyPaths::of(*settings).runs;
-  MENSHEN_CHECK(make_directories(runs));
-  MENSHEN_CHECK(write_file_atomic(runs / (run_name(assessment.assessed_at) + ".json"),
-                                  compliance::to_json(assessment) + "\n"));
-  const Result<void> attested = attest_beside(*settings, files);
+  auto files = MENSHEN_TRY(write_report(assessment, earlier, folder));
+  for (fs::path& file :
+       MENSHEN_TRY(write_documents(*settings, cli.lang(), assessment, earlier, folder, formats)))
+    files.push_back(std::move(file));
+  Result<void> attested = keep_run(*settings, assessment, comparison);
+  if (attested) attested = attest_beside(*settings, files);
   if (arguments.json) {
     Json json = {{"attested", attested.has_value()}, {"files", Json::array()}};
     for (const fs::path& file : files) json["files"].push_back(file.string());
@@ -247,9 +256,19 @@ void add_comply_commands(CLI::App& app, Cli& cli) {
       .add_option("--out", reporting->out,
                   cli.say("输出目录（默认取自配置文件）", "Folder (default: the settings')"))
       ->type_name("DIR");
+  report_command
+      .add_option(
+          "--format", reporting->formats,
+          cli.say("另生成自查报告、差距分析与整改报告、测评项表：html、pdf、docx、xlsx，以逗"
+                  "号分隔，或 all",
+                  "Also the self-assessment and gap documents and the item table: html, "
+                  "pdf, docx, xlsx with commas between, or all"))
+      ->type_name("LIST");
   add_run_options(report_command, cli, reporting->view, reporting->no_hosts);
   report_command.add_flag("--json", reporting->json, cli.say("输出 JSON", "Print JSON"));
   add_verify_page(group, cli);
+  add_comply_run_commands(group, cli);
+  add_comply_task_commands(group, cli);
   add_comply_hosts_commands(group, cli);
   add_comply_package_commands(group, cli);
 }

@@ -3,7 +3,8 @@
 
 #include "apps/menshen/attest.hpp"
 #include "apps/menshen/comply_commands.hpp"
-#include "apps/menshen/comply_run.hpp"
+#include "apps/menshen/comply_store.hpp"
+#include "apps/menshen/comply_tasks.hpp"
 #include "apps/menshen/evidence_package.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/verify/verify.hpp"
@@ -35,6 +36,7 @@ constexpr std::string_view readme =
     "report.zh.html      报告    report.en.html  report\n"
     "raw/SHA256.txt      what was collected, as it was judged\n"
     "audit/              checkpoints and verification of the audit store\n"
+    "tasks/              answers by people, with attachments and the audit store's evidence\n"
     "rules/              the catalogue and checks that were used\n"
     "oscal/              OSCAL catalog, assessment results, plan of action\n";
 
@@ -79,6 +81,28 @@ Result<std::string> canonical(std::string_view evidence) {
                                    "the audit daemon gave no evidence of a record"});
 }
 
+// The tasks behind the answers that count, with the audit store's word for them and their files.
+Result<void> add_tasks(const Settings& settings, const compliance::Assessment& assessment,
+                       std::vector<compliance::PackageFile>& files) {
+  const TaskStore store(settings);
+  std::set<std::string> taken;
+  for (const compliance::ItemResult& r : assessment.items) {
+    if (!r.by_person) continue;
+    const fs::path file = store.file_of(r.item->id);
+    const std::string name = "tasks/" + r.item->id + ".json";
+    files.push_back({name, MENSHEN_TRY(read_file(file, compliance::task_bytes_max))});
+    files.push_back({name + ".evidence.json",
+                     MENSHEN_TRY(read_file(file.string() + ".evidence.json", log_bytes_max))});
+    for (const compliance::Attachment& each : r.task->task.answer()->attachments) {
+      if (!taken.insert(each.sha256).second) continue;
+      files.push_back(
+          {"tasks/files/" + each.sha256, MENSHEN_TRY(read_file(store.attachment(each.sha256),
+                                                               compliance::attachment_bytes_max))});
+    }
+  }
+  return {};
+}
+
 Result<ExitCode> make_package(Cli& cli, const ExportArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
   const compliance::Catalogue catalogue = MENSHEN_TRY(load_comply_catalogue(cli, *settings));
@@ -88,6 +112,7 @@ Result<ExitCode> make_package(Cli& cli, const ExportArguments& arguments) {
       MENSHEN_TRY(run_assessment(cli, *settings, catalogue, options));
   std::vector<compliance::PackageFile> files = compliance::package_files(assessment);
   files.push_back({"README.txt", std::string(readme)});
+  MENSHEN_CHECK(add_tasks(*settings, assessment, files));
   add_audit(cli, *settings, files);
   MENSHEN_CHECK(add_rules(*settings, files));
   const std::string tar = MENSHEN_TRY(compliance::to_tar(std::move(files), assessment.assessed_at));
@@ -105,10 +130,8 @@ Result<ExitCode> make_package(Cli& cli, const ExportArguments& arguments) {
   const std::string package = seal_package(tar, MENSHEN_TRY(canonical(*evidence)));
   MENSHEN_CHECK(verify_package(package, ""));
   MENSHEN_CHECK(write_file_atomic(file, package));
-  const fs::path runs = ComplyPaths::of(*settings).runs;
-  MENSHEN_CHECK(make_directories(runs));
-  MENSHEN_CHECK(write_file_atomic(runs / (run_name(assessment.assessed_at) + ".json"),
-                                  compliance::to_json(assessment) + "\n"));
+  const auto comparison = MENSHEN_TRY(compare_with_last(*settings, assessment));
+  MENSHEN_CHECK(keep_run(*settings, assessment, comparison));
   print_out(file.string() + "\n");
   return ExitCode::ok;
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 
+#include "apps/menshen/comply_tasks.hpp"
 #include "apps/menshen/product_facts.hpp"
 #include "apps/menshen/wire_facts.hpp"
 #include "base/file.hpp"
@@ -252,7 +253,7 @@ Result<compliance::Assessment> run_assessment(const Cli& cli, const Settings& se
   for (AssessedObject& object : hosts.objects) objects.push_back(std::move(object));
   return compliance::assess(catalogue, std::move(objects),
                             {settings.text("general.name"), host, MENSHEN_VERSION}, clock.wall(),
-                            options.view);
+                            options.view, TaskStore(settings).load(catalogue));
 }
 
 }  // namespace menshen::apps

@@ -5,6 +5,7 @@
 //   inventory.csv              what `comply inventory` took
 //   offline/COLLECTION.json    the seal key of a script that was made for a host (0600)
 //   runs/TIME.json             the results of each `comply report` and `comply export`
+//   tasks/                     what people answered (comply_tasks.hpp)
 //   captures/OBJECT.capture    its output, imported; OBJECT.json holds the key again
 #pragma once
 
