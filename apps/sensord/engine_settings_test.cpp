@@ -7,8 +7,8 @@
 namespace menshen::apps {
 namespace {
 
-Result<sensor::EngineOptions> options_of(std::string_view text) {
-  Diagnostics diagnostics;
+Result<sensor::EngineOptions> options_of(const std::string& text) {
+  Diagnostics diagnostics("f", text);
   const auto settings = Settings::parse(settings_table(), text, diagnostics);
   REQUIRE(settings);
   return engine_options(*settings);
