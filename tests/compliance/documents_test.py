@@ -96,9 +96,12 @@ def figures_of(rows):
 
 
 def verdicts_of(rows):
-    """Item to verdict, from the table that has every item with its requirement."""
-    return {row[0]: VERDICTS[row[2]] for row in rows if len(row) == 4 and re.fullmatch(r"8\.[12](\.\d+)+(\.[a-z])?", row[0])
-            and row[2] in VERDICTS}
+    """Item to verdict, from the table that has every item with its requirement: appendix C, before the records of D."""
+    found = {}
+    for row in rows:
+        if len(row) == 4 and re.fullmatch(r"8\.[12](\.\d+)+(\.[a-z])?", row[0]) and row[2] in VERDICTS:
+            found.setdefault(row[0], VERDICTS[row[2]])
+    return found
 
 
 def expected_figures(result):
