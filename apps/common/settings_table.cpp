@@ -99,6 +99,10 @@ void add_sensor(std::vector<SettingDefinition>& table) {
           reload(path("sensor.classification", "",
                       {"规则分类文件 classification.config；留空使用内置分类",
                        "A classification.config for the rules; empty: the common classes"})),
+          reload(path("sensor.thresholds", "",
+                      {"阈值与抑制文件（threshold.config）；留空则只用规则中的阈值",
+                       "A threshold.config: thresholds and suppressions beside the rules; empty: "
+                       "those in the rules alone"})),
           reload(list(
               "sensor.variables", "",
               {"规则变量，形如 NAME=VALUE，例如 \"HOME_NET=[10.0.0.0/8]\"；覆盖默认值",

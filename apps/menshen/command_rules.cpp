@@ -11,6 +11,7 @@ struct CheckOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
   std::string classification;
+  std::string thresholds;
   bool json = false;
 };
 
@@ -53,6 +54,7 @@ Json to_json(const sensor::RuleSet& rules, Lang lang) {
 Result<ExitCode> check(const Cli& cli, const CheckOptions& options) {
   auto rule_settings = MENSHEN_TRY(rule_options(options.variables));
   rule_settings.classification = options.classification;
+  rule_settings.thresholds = options.thresholds;
   sensor::RuleSetBuilder builder(std::move(rule_settings));
   for (const auto& file : MENSHEN_TRY(find_rule_files(options.files))) {
     MENSHEN_CHECK(builder.add_file(file));
@@ -94,6 +96,11 @@ void add_rules_commands(CLI::App& app, Cli& cli) {
   command
       .add_option("--classification", options->classification,
                   cli.say("classification.config 文件", "classification.config file"))
+      ->type_name("FILE");
+  command
+      .add_option("--threshold-file", options->thresholds,
+                  cli.say("阈值与抑制文件（threshold.config）",
+                          "File of thresholds and suppressions (threshold.config)"))
       ->type_name("FILE");
   command.add_flag("--json", options->json, cli.say("输出 JSON", "Print JSON"));
 }

@@ -15,6 +15,7 @@ struct ReplayArguments {
   std::string events;
   std::vector<std::string> variables;
   std::string classification;
+  std::string thresholds;
   std::string cache;
   std::vector<std::string> host_policies;
   std::vector<std::string> exception_policies;
@@ -83,6 +84,7 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.events = arguments.events;
   options.rule_options = MENSHEN_TRY(rule_options(arguments.variables));
   options.rule_options.classification = arguments.classification;
+  options.rule_options.thresholds = arguments.thresholds;
   options.rule_options.pattern_cache = arguments.cache;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
@@ -91,6 +93,7 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.engine.exceptions =
       MENSHEN_TRY(sensor::ExceptionPolicies::parse(arguments.exception_policies));
   options.engine.log_flows = options.engine.log_transactions = !arguments.alerts_only;
+  options.engine.log_anomalies = !arguments.alerts_only;
   const sensor::ReplaySummary summary = MENSHEN_TRY(sensor::replay(options));
   std::size_t rejected = 0;
   if (summary.rules) {
@@ -141,6 +144,11 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
   command
       .add_option("--classification", arguments->classification,
                   cli.say("classification.config 文件", "classification.config file"))
+      ->type_name("FILE");
+  command
+      .add_option("--threshold-file", arguments->thresholds,
+                  cli.say("阈值与抑制文件（threshold.config）",
+                          "File of thresholds and suppressions (threshold.config)"))
       ->type_name("FILE");
   command
       .add_option("--cache", arguments->cache,

@@ -44,8 +44,10 @@ Result<void> enter(const Daemon& daemon) {
   for (const char* folder : {"/usr/share/misc", "/usr/share/file", "/usr/lib/file"}) {
     if (std::filesystem::exists(folder)) plan.read_only.emplace_back(folder);
   }
-  if (const auto& file = settings.text("sensor.classification"); !file.empty()) {
-    plan.read_only.push_back(folder_of(file));
+  for (const char* name : {"sensor.classification", "sensor.thresholds"}) {
+    if (const auto& file = settings.text(name); !file.empty()) {
+      plan.read_only.push_back(folder_of(file));
+    }
   }
   plan.read_write = {settings.text("sensor.state_directory"),
                      std::filesystem::path(settings.text("general.sensord_socket")).parent_path()};

@@ -64,6 +64,7 @@ Result<LoadedRules> load_rules(const Settings& settings) {
   loaded.files = MENSHEN_TRY(find_rule_files(settings.list("sensor.rules")));
   auto options = MENSHEN_TRY(rule_options(settings.list("sensor.variables")));
   options.classification = settings.text("sensor.classification");
+  options.thresholds = settings.text("sensor.thresholds");
   // Not as root, before the sandbox: what the daemon's user wrote is not for root to trust.
   if (::geteuid() != 0) {
     options.pattern_cache = fs::path(settings.text("sensor.state_directory")) / "patterns";

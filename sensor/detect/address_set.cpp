@@ -28,6 +28,20 @@ struct AddressSpace {
   using Point = IpAddr;
   using Range = AddressSet::Range;
   static Range whole() { return {IpAddr{}, IpAddr::v6(all_ones())}; }
+  // What a negation leaves is of the family that it names: "!10.0.0.0/8" is no IPv6 address.
+  static std::vector<Range> around(const std::vector<Range>& holes) {
+    const Range v4{IpAddr::v4(0), IpAddr::v4(0xffffffff)};
+    const bool of_v4 = std::ranges::any_of(holes, [&](const Range& hole) {
+      return hole.first <= v4.second && v4.first <= hole.second;
+    });
+    const bool of_v6 = std::ranges::any_of(
+        holes, [&](const Range& hole) { return hole.first < v4.first || v4.second < hole.second; });
+    std::vector<Range> ranges;
+    if (of_v6) ranges.emplace_back(whole().first, *previous(v4.first));
+    if (of_v4) ranges.push_back(v4);
+    if (of_v6) ranges.emplace_back(*next(v4.second), whole().second);
+    return ranges;
+  }
   static std::optional<Point> next(const Point& point) { return step(point, 0xff, 0x00, 1); }
   static std::optional<Point> previous(const Point& point) { return step(point, 0x00, 0xff, -1); }
   static std::optional<Range> parse(std::string_view text) {
@@ -96,6 +110,7 @@ struct PortSpace {
   using Point = std::uint16_t;
   using Range = PortSet::Range;
   static Range whole() { return {0, 65535}; }
+  static std::vector<Range> around(const std::vector<Range>&) { return {whole()}; }
   static std::optional<Point> next(Point p) {
     return p == 65535 ? std::nullopt : std::optional<Point>(static_cast<Point>(p + 1));
   }
@@ -174,7 +189,7 @@ class SetParser {
     if (text.front() == '!') {
       negated_ = true;
       auto inner = MENSHEN_TRY(parse(text.substr(1), depth + 1));
-      return subtract<Space>({Space::whole()}, inner);
+      return subtract<Space>(Space::around(inner), inner);
     }
     if (text.front() == '$') return variable(text.substr(1), depth);
     if (text.front() == '[') {
@@ -225,9 +240,9 @@ class SetParser {
         return problem("too many ranges", "范围过多", "...");
     }
     if (level != 0) return problem("missing ]", "缺少 ]", text);
-    if (!any_wanted) wanted = {Space::whole()};
-    normalise<Space>(wanted);
     normalise<Space>(unwanted);
+    if (!any_wanted) wanted = Space::around(unwanted);
+    normalise<Space>(wanted);
     return subtract<Space>(wanted, unwanted);
   }
 
@@ -253,7 +268,7 @@ tl::unexpected<Error> empty_set(std::string_view text) {
 const Variables& default_variables() {
   static const Variables variables = {
       {"HOME_NET", "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12]"},
-      {"EXTERNAL_NET", "!$HOME_NET"},
+      {"EXTERNAL_NET", "[any,!$HOME_NET]"},
       {"HTTP_SERVERS", "$HOME_NET"},
       {"SMTP_SERVERS", "$HOME_NET"},
       {"SQL_SERVERS", "$HOME_NET"},

@@ -29,11 +29,22 @@ TEST_CASE("address sets resolve lists, negation and nesting") {
   CHECK(has("[10.0.0.0/8,![10.1.0.0/16,!10.1.2.0/24]]", "10.2.0.1"));
   CHECK_FALSE(has("[10.0.0.0/8]", "11.0.0.1"));
   CHECK(has("!10.0.0.0/8", "11.0.0.1"));
-  CHECK(has("![10.0.0.0/8, 11.0.0.0/8]", "fd00::1"));
+  CHECK_FALSE(has("![10.0.0.0/8, 11.0.0.0/8]", "11.0.0.1"));
   CHECK(has("10.0.0.1-10.0.0.9", "10.0.0.9"));
   CHECK_FALSE(has("10.0.0.1-10.0.0.9", "10.0.0.10"));
   CHECK(has("fd00::/8", "fdff::1"));
   CHECK(has("10.1.2.3/255.255.0.0", "10.1.9.9"));
+}
+
+TEST_CASE("a negation leaves addresses of the family that it names") {
+  CHECK_FALSE(has("!10.0.0.0/8", "fd00::1"));
+  CHECK_FALSE(has("[!10.0.0.0/8]", "fd00::1"));
+  CHECK_FALSE(has("!fd00::/8", "10.0.0.1"));
+  CHECK(has("!fd00::/8", "2001:db8::1"));
+  CHECK(has("![10.0.0.0/8,fd00::/8]", "2001:db8::1"));
+  CHECK(has("![10.0.0.0/8,fd00::/8]", "11.0.0.1"));
+  CHECK(has("[any,!10.0.0.0/8]", "2001:db8::1"));
+  CHECK(has("$EXTERNAL_NET", "2001:db8::1"));
 }
 
 TEST_CASE("the customary variables") {

@@ -10,6 +10,7 @@
 
 #include "base/diagnostic.hpp"
 #include "sensor/detect/address_index.hpp"
+#include "sensor/detect/dataset.hpp"
 #include "sensor/detect/multi_pattern.hpp"
 #include "sensor/detect/rule.hpp"
 #include "sensor/detect/ruleset.hpp"
@@ -55,6 +56,7 @@ struct CompiledRules {
   std::vector<Rule> rules;
   RuleSetSummary summary;
   std::vector<Diagnostics> diagnostics;
+  std::shared_ptr<Datasets> datasets = std::make_shared<Datasets>();  // what the rules look up
 
   struct AddressRules {
     AddressIndex by_source;

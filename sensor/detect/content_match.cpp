@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "sensor/detect/dataset.hpp"
+
 namespace menshen::sensor {
 namespace {
 
@@ -159,6 +161,24 @@ class Matcher {
     const std::int64_t place = value(at.position);
     const bool there = at.relative ? static_cast<std::int64_t>(end) + place <= size : place < size;
     return there != at.negated;
+  }
+
+  bool holds(const DatasetTest& test, std::size_t&) const {
+    using Operation = DatasetTest::Operation;
+    switch (test.operation) {
+      case Operation::set:
+        return test.set->add(buffer_.bytes);
+      case Operation::unset:
+        return test.set->remove(buffer_.bytes);
+      case Operation::is_set:
+        return test.set->contains(buffer_.bytes);
+      case Operation::is_not_set:
+        return !test.set->contains(buffer_.bytes);
+      case Operation::reputation:
+        break;
+    }
+    const auto reputation = test.set->reputation(buffer_.bytes);
+    return reputation && test.reputation.contains(*reputation);
   }
 
   bool holds(const SizeTest& size, std::size_t&) const {

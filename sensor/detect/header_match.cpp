@@ -13,6 +13,7 @@ namespace menshen::sensor {
 namespace {
 
 using Value = std::optional<std::uint64_t>;
+constexpr WallTime second_ns = 1'000'000'000;
 
 Bytes from_offset(const PacketMeta& packet, std::size_t offset) noexcept {
   const auto frame = packet.frame();
@@ -46,11 +47,14 @@ Value ip_field(Field field, const PacketMeta& packet) noexcept {
     case Field::ttl:
       return at8(header, v4 ? 8 : 7);
     case Field::tos:
-      return v4 ? at8(header, 1) : (at16(header, 0) >> 4U & 0xFFU);
+      return v4 ? Value(at8(header, 1)) : std::nullopt;
     case Field::ip_id:
       return v4 ? Value(at16(header, 4)) : std::nullopt;
     case Field::fragoffset:
-      return v4 ? Value(at16(header, 6) & 0x1FFFU) : std::nullopt;
+      if (v4) return at16(header, 6) & 0x1FFFU;
+      // IPv6: of the fragment header, which then ends the headers (RFC 8200 4.5).
+      if (!packet.fragment || header.size() < 48) return std::nullopt;
+      return at16(header, header.size() - 6) >> 3U;
     case Field::ip_proto:
       return v4 ? at8(header, 9) : static_cast<std::uint64_t>(packet.proto);
     default:
@@ -118,8 +122,9 @@ Value flow_field(Field field, const Flow& flow) noexcept {
   const auto& back = flow.sides[1];
   switch (field) {
     case Field::flow_age:
-      return static_cast<std::uint64_t>(std::max<WallTime>(0, flow.last - flow.first) /
-                                        1'000'000'000);
+      // Of whole seconds, as they stand in the records.
+      return static_cast<std::uint64_t>(
+          std::max<WallTime>(0, flow.last / second_ns - flow.first / second_ns));
     case Field::flow_packets_to_server:
       return forth.packets;
     case Field::flow_packets_to_client:
@@ -327,13 +332,17 @@ namespace {
 bool match_app(const AppProtoTest& test, const PacketView& view) noexcept {
   using Side = AppProtoTest::Side;
   const Flow& flow = *view.flow;
+  if (test.side == Side::original) {
+    const AppProto before = spoken_before(flow);
+    return before != AppProto::unknown && test.protos.contains(before) != test.negated;
+  }
   if (test.proto == AppProto::unknown) return flow.app == AppProto::unknown;
   if (flow.app == AppProto::unknown) return false;  // undecided: neither it nor not it
   AppProto found = flow.app;
   if (test.side == Side::to_server) found = spoken_by(flow, Direction::to_server);
   if (test.side == Side::to_client) found = spoken_by(flow, Direction::to_client);
   if (test.side == Side::packet) found = spoken_by(flow, view.direction);
-  return (found == test.proto) != test.negated;
+  return test.protos.contains(found) != test.negated;
 }
 
 }  // namespace

@@ -9,11 +9,30 @@ namespace {
 
 constexpr std::size_t excerpt_max = 4096;
 
+// What the stream and the protocol's parser make of the packet is known after them.
 bool wants_protocol(const Rule& rule) {
   return !rule.proto.apps.empty() ||
          std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+           const auto* field = std::get_if<FieldTest>(&test);
            return std::holds_alternative<AppProtoTest>(test) ||
-                  std::holds_alternative<MismatchTest>(test);
+                  std::holds_alternative<MismatchTest>(test) ||
+                  (field != nullptr && field->field >= Field::stream_size_server);
+         });
+}
+
+bool wants_application(const Rule& rule) {
+  return !rule.proto.apps.empty() ||
+         std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+           const auto* app = std::get_if<AppProtoTest>(&test);
+           return app != nullptr && app->proto != AppProto::unknown;
+         });
+}
+
+bool asks_payload(const Rule& rule) {
+  return rule.has_payload_tests() ||
+         std::any_of(rule.header.begin(), rule.header.end(), [](const HeaderTest& test) {
+           const auto* field = std::get_if<FieldTest>(&test);
+           return field != nullptr && field->field == Field::dsize && !field->range.contains(0);
          });
 }
 
@@ -34,6 +53,9 @@ Inspector::Impl::Impl(const InspectorOptions& options, std::shared_ptr<const Rul
 }
 
 void Inspector::Impl::swap_rules(std::shared_ptr<const RuleSet> rules) {
+  if (rules_ != nullptr) {
+    rules->compiled().datasets->take_from(*rules_->compiled().datasets);
+  }
   rules_ = std::move(rules);
   compiled_ = &rules_->compiled();
   ++generation_;
@@ -92,8 +114,9 @@ bool Inspector::Impl::match_lists(const Rule& rule, const Subject& subject) {
     BufferView buffer = subject.payload;
     if (list.buffer.kind != BufferKind::payload) {
       buffer = {header_bytes(list.buffer.kind, *subject.packet), 0};
-      if (buffer.bytes.empty()) return false;
     }
+    // Where nothing is, nothing is missing either: no negation holds.
+    if (buffer.bytes.empty()) return false;
     buffer.bytes = apply_transforms(buffer.bytes, list.transforms, scratch_.transforms);
     if (!match_tests(list.tests, buffer, scratch_)) return false;
   }
@@ -160,6 +183,14 @@ void Inspector::Impl::check_plain(const std::vector<RuleIndex>& rules, PacketMet
 void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol) {
   const PacketView view = view_of(packet);
   const auto& selected = with_protocol ? with_protocol_ : candidates_;
+  // A passive sensor on TCP knows the protocol from the packet after the one that decided it, as
+  // its peers do.
+  const bool early = with_protocol && !options_.inline_mode && packet.proto == IpProto::tcp &&
+                     !protocol_known_ && packet.flow != nullptr &&
+                     packet.flow->app != AppProto::unknown;
+  // Ciphertext says nothing.
+  const bool hidden =
+      packet.flow != nullptr && packet.flow->encrypted && packet.proto == IpProto::tcp;
   for (const RuleIndex index : selected) {
     const Rule& candidate = rule(index);
     if (!with_protocol && wants_protocol(candidate)) {
@@ -168,7 +199,9 @@ void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol)
     }
     const bool stream_only =
         candidate.proto.part == RuleProto::Part::stream || candidate.flow.only_stream;
-    if (stream_only && packet.proto == IpProto::tcp && !candidate.lists.empty()) continue;
+    if (stream_only && !candidate.lists.empty()) continue;
+    if (hidden && asks_payload(candidate)) continue;
+    if (early && wants_application(candidate)) continue;
     if (!applies(candidate, view, packet.flow)) continue;
     if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
       fire(index, view, packet.flow, packet.payload(), nullptr);
@@ -230,6 +263,23 @@ void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
   }
 }
 
+// Rules on the flow's protocol alone that no packet could answer: the last one made it known.
+void Inspector::Impl::inspect_end(Flow& flow, PacketMeta& packet) {
+  if (options_.inline_mode || flow.tuple.proto != IpProto::tcp || flow.app == AppProto::unknown) {
+    return;
+  }
+  const auto& rules = compiled_->app_only[transport_index(flow.tuple.proto)];
+  if (rules.empty()) return;
+  for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+    const auto d = static_cast<std::size_t>(direction);
+    if (std::exchange(state_of(flow).protocol_seen[d], true)) continue;
+    const PacketView view = view_of(flow, direction, packet);
+    for (const RuleIndex index : rules) {
+      if (applies(rule(index), view, &flow)) fire(index, view, &flow, {}, nullptr);
+    }
+  }
+}
+
 void Inspector::Impl::inspect_anomalies(PacketMeta& packet) {
   if (packet.anomalies().empty()) return;
   candidates_.clear();
@@ -269,6 +319,7 @@ void Inspector::swap_rules(std::shared_ptr<const RuleSet> rules) {
 void Inspector::begin(PacketMeta& packet) { impl_->begin(packet); }
 void Inspector::inspect_packet(PacketMeta& packet) { impl_->inspect_packet(packet); }
 void Inspector::inspect_protocol(PacketMeta& packet) { impl_->inspect_protocol(packet); }
+void Inspector::inspect_end(Flow& flow, PacketMeta& packet) { impl_->inspect_end(flow, packet); }
 void Inspector::inspect_anomalies(PacketMeta& packet) { impl_->inspect_anomalies(packet); }
 void Inspector::on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                                PacketMeta& packet) {

@@ -37,11 +37,12 @@ inline constexpr std::size_t stream_chunk_bytes =
     2560;  // looked at together; inline: every segment at once
 inline constexpr std::size_t pending_rules_max =
     256;  // rules waiting for more of a stream, per direction
-inline constexpr std::size_t findings_per_packet_max = 15;  // reported; all act
+inline constexpr std::size_t findings_per_packet_max = 15;  // InspectorOptions::findings_max
 
 struct InspectorOptions {
   bool inline_mode = false;
   std::size_t candidates_max = 4096;
+  std::size_t findings_max = findings_per_packet_max;  // reported for one packet; all act
   std::size_t host_entries_max = 1U << 16U;
   std::uint64_t seed = 0;  // of hash tables
 };
@@ -90,6 +91,8 @@ class Inspector {
   void inspect_protocol(PacketMeta& packet);
   // Once all stages have noted theirs; also for packets that decode() refused.
   void inspect_anomalies(PacketMeta& packet);
+  // Before decide() at a flow's end.
+  void inspect_end(Flow& flow, PacketMeta& packet);
   // What was found for this packet: valid until the next begin().
   const std::vector<Finding>& decide(PacketMeta& packet);
   // An earlier match wants the packet of the last decide() on record (tag).

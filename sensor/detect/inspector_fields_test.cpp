@@ -130,3 +130,40 @@ TEST_CASE("what a rule requires is there, or the rule is refused") {
   CHECK_FALSE(with("feature telepathy"));
   CHECK_FALSE(with("version 8"));
 }
+
+TEST_CASE("a hook is reached when its part of the transaction is there") {
+  Look look(
+      "alert dns:request_started any any -> any any (sid:1;)\n"
+      "alert dns:request_complete any any -> any any (sid:2;)\n"
+      "alert dns:response_started any any -> any any (sid:3;)\n"
+      "alert dns:response_complete any any -> any any (sid:4;)");
+  CHECK(look() == Sids{1});
+  look.transaction.finish(Direction::to_server);
+  CHECK(look() == Sids{2});
+  look.transaction.finish();
+  CHECK(look(Direction::to_client) == Sids{3, 4});
+  CHECK(look(Direction::to_client).empty());
+  CHECK(rejected("alert dns:request_line any any -> any any (sid:1;)") == 1);
+  CHECK(rejected("alert tcp:request_started any any -> any any (sid:1;)") == 1);
+}
+
+TEST_CASE("a hook on a body fires with each part of it") {
+  Look look("alert http1:response_body any any -> any any (sid:1;)", AppProto::http1);
+  look.flow.tuple.proto = IpProto::tcp;
+  look.transaction.add(Buffer::http_response_line, "HTTP/1.1 200 OK");
+  CHECK(look(Direction::to_client).empty());
+  look.transaction.add(Buffer::http_response_body, "a");
+  CHECK(look(Direction::to_client) == Sids{1});
+  CHECK(look(Direction::to_client) == Sids{1});
+  look.transaction.finish();
+  CHECK(look(Direction::to_client) == Sids{1});
+  CHECK(look(Direction::to_client).empty());
+}
+
+TEST_CASE("a value new to a set fires once") {
+  Look look(dns + "(dns.query; dataset:set,names,type string; sid:1;)\n" + dns +
+            "(dns.query; dataset:isset,names; sid:2;)");
+  look.transaction.add(Buffer::dns_query, "a.example");
+  look.transaction.finish();
+  CHECK(look() == Sids{1, 2});
+}

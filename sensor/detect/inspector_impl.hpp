@@ -89,6 +89,7 @@ class Inspector::Impl {
   void inspect_packet(PacketMeta& packet);
   void inspect_protocol(PacketMeta& packet);
   void inspect_anomalies(PacketMeta& packet);
+  void inspect_end(Flow& flow, PacketMeta& packet);
   void on_stream_data(Flow& flow, Direction direction, Bytes bytes, std::uint64_t offset,
                       PacketMeta& packet);
   void on_stream_gap(Flow& flow, Direction direction);
@@ -128,7 +129,10 @@ class Inspector::Impl {
                                 Flow* flow);
   [[nodiscard]] bool count_tags(const PacketMeta& packet);
   void add_tags(const Rule& rule, const Match& match, const PacketMeta& packet);
-  void act(const Rule& rule, const Match& match, PacketMeta& packet, Finding* finding);
+  [[nodiscard]] RuleAction action_of(const Rule& rule, const Match& match, Flow* flow);
+  [[nodiscard]] bool decide_on(Match& match, PacketMeta& packet);
+  void act(const Rule& rule, RuleAction action, const Match& match, PacketMeta& packet,
+           Finding* finding);
 
   // inspector_stream.cpp
   void check_stream_rule(RuleIndex index, StreamMemory& stream, const PacketView& view, Flow& flow);
@@ -141,14 +145,15 @@ class Inspector::Impl {
   [[nodiscard]] Answer check_candidate(TransactionState::Candidate& candidate,
                                        const Transaction& transaction, const PacketView& view,
                                        Flow& flow, Progress progress);
+  [[nodiscard]] bool waits_for_events(const Rule& rule) const;
   [[nodiscard]] bool worth_another_look(const TransactionState::Candidate& candidate,
                                         const Transaction& transaction, Direction direction,
                                         Progress progress) const;
   [[nodiscard]] Answer check_list(const TestList& list, Direction direction,
                                   const Transaction& transaction, std::size_t first,
                                   Progress progress);
-  [[nodiscard]] static Answer check_ask(const TransactionTest& test, Direction direction,
-                                        const Transaction& transaction, Progress progress);
+  [[nodiscard]] Answer check_ask(const TransactionTest& test, Direction direction,
+                                 const Transaction& transaction, Progress progress) const;
   [[nodiscard]] Answer check_other_list(const TestList& list, const PacketView& view, Flow& flow);
 
   InspectorOptions options_;

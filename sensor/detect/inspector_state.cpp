@@ -99,6 +99,15 @@ bool on_flow(const Rule& rule, const Match& match) {
   }
 }
 
+bool suppressed(const Rule& rule, const FiveTuple& tuple) {
+  using Track = Suppression::Track;
+  return std::ranges::any_of(rule.suppressions, [&](const Suppression& one) {
+    if (one.track == Track::any) return true;
+    const bool source = one.track != Track::destination && one.hosts.contains(tuple.src);
+    return source || (one.track != Track::source && one.hosts.contains(tuple.dst));
+  });
+}
+
 }  // namespace
 
 bool Inspector::Impl::match_state(const Rule& rule, const PacketView& view, Flow* flow) {
@@ -156,21 +165,42 @@ RateAnswer Inspector::Impl::rate(const Rule& rule, const Threshold& threshold, c
   return count_match(threshold, found->second, now);
 }
 
-void Inspector::Impl::act(const Rule& rule, const Match& match, PacketMeta& packet,
-                          Finding* finding) {
+// The rule's own, or beyond a rate another one.
+RuleAction Inspector::Impl::action_of(const Rule& rule, const Match& match, Flow* flow) {
+  if (!rule.rate_filter || (rule.rate_filter->rate.track == Threshold::Track::flow && !flow)) {
+    return rule.info.action;
+  }
+  const RateFilter& filter = *rule.rate_filter;
+  HostKey key = threshold_key(rule, filter.rate, match.tuple);
+  key.name = ~key.name;  // apart from the rule's own rates
+  RateState* known = rates_.find(key);
+  RateState& state = known != nullptr ? *known : rates_.make(key);
+  const auto now = static_cast<std::uint64_t>(findings_time_);
+  if (now < state.next) return filter.action;
+  if (findings_time_ - state.since >= static_cast<WallTime>(filter.rate.seconds) * second_ns) {
+    state.since = findings_time_;
+    state.count = 0;
+  }
+  if (++state.count <= filter.rate.count) return rule.info.action;
+  state.next = now + std::uint64_t{filter.seconds} * static_cast<std::uint64_t>(second_ns);
+  state.count = 0;
+  return filter.action;
+}
+
+void Inspector::Impl::act(const Rule& rule, RuleAction action, const Match& match,
+                          PacketMeta& packet, Finding* finding) {
   Flow* flow = packet.flow;
   const bool whole_flow = flow != nullptr && on_flow(rule, match);
-  if (rule.info.action == RuleAction::pass) {
+  if (action == RuleAction::pass) {
     if (whole_flow && flow->action == FlowAction::none) flow->action = FlowAction::pass;
     return;
   }
-  const bool blocks =
-      rule.info.action == RuleAction::drop || rule.info.action == RuleAction::reject;
+  const bool blocks = action == RuleAction::drop || action == RuleAction::reject;
   const bool only_alert = flow != nullptr && flow->label.mode != InspectMode::block;
   if (!blocks || only_alert) return;
   // A passive sensor cannot drop; it says no more of a flow that would not have gone on.
   if (whole_flow) flow->action = FlowAction::drop;
-  const bool rejects = rule.info.action == RuleAction::reject;
+  const bool rejects = action == RuleAction::reject;
   // A reset is sent beside the traffic: no need to stand in its way.
   if (rejects && finding != nullptr) finding->blocked = true;
   if (!options_.inline_mode) return;
@@ -228,42 +258,69 @@ void Inspector::Impl::add_tags(const Rule& rule, const Match& match, const Packe
   }
 }
 
+// False: nothing that stands behind this match counts.
+bool Inspector::Impl::decide_on(Match& match, PacketMeta& packet) {
+  const Rule& matched = rule(match.rule);
+  if (rate(matched, matched.detection_filter, match, packet.flow) == RateAnswer::ignore) {
+    return true;
+  }
+  const RateAnswer answer = rate(matched, matched.threshold, match, packet.flow);
+  if (answer == RateAnswer::ignore) {
+    ++counters_.suppressed;
+    return true;
+  }
+  const RuleAction action = action_of(matched, match, packet.flow);
+  const bool pass = action == RuleAction::pass;
+  bool reported = !matched.noalert && (!pass || matched.alert_anyway);
+  if (reported && (answer == RateAnswer::silent || suppressed(matched, match.tuple))) {
+    ++counters_.suppressed;
+    reported = false;
+  }
+  Finding finding;
+  act(matched, action, match, packet, reported ? &finding : nullptr);
+  if (reported && findings_.size() < options_.findings_max) {
+    finding.rule = &matched.info;
+    finding.tuple = match.tuple;
+    finding.direction = match.direction;
+    finding.tx_id = match.tx_id;
+    finding.protocol = std::move(match.protocol);
+    finding.payload = std::move(match.payload);
+    findings_.push_back(std::move(finding));
+    if (packet.flow != nullptr) packet.flow->alerted = true;
+  }
+  if (!matched.tags.empty()) add_tags(matched, match, packet);
+  if (matched.bypass && packet.flow != nullptr && packet.flow->action == FlowAction::none) {
+    packet.flow->action = FlowAction::pass;
+  }
+  return !pass;  // a pass rule stands before all that would alert or drop
+}
+
+// A passive sensor's peers look into a TCP stream when its bytes were acknowledged, a packet later
+// than at the packet that brings them: what that packet shows by itself comes first.
 const std::vector<Finding>& Inspector::Impl::decide(PacketMeta& packet) {
   findings_time_ = packet.time;
   tagged_ = count_tags(packet);
+  const bool by_packet_first = !options_.inline_mode && packet.proto == IpProto::tcp;
+  const auto later = [&](const Match& match) {
+    const Rule& matched = rule(match.rule);
+    const bool by_address =
+        matched.kind == RuleKind::ip_only || matched.kind == RuleKind::like_ip_only;
+    const bool of_stream = on_flow(matched, match) && !by_address;
+    return by_packet_first && (of_stream || !matched.proto.apps.empty());
+  };
   std::stable_sort(matches_.begin(), matches_.end(),
                    [](const Match& a, const Match& b) { return a.rule < b.rule; });
-  for (Match& match : matches_) {
-    const Rule& matched = rule(match.rule);
-    if (rate(matched, matched.detection_filter, match, packet.flow) == RateAnswer::ignore) continue;
-    const RateAnswer answer = rate(matched, matched.threshold, match, packet.flow);
-    if (answer == RateAnswer::ignore) {
-      ++counters_.suppressed;
-      continue;
-    }
-    const bool pass = matched.info.action == RuleAction::pass;
-    bool reported = !matched.noalert && (!pass || matched.alert_anyway);
-    if (reported && answer == RateAnswer::silent) {
-      ++counters_.suppressed;
-      reported = false;
-    }
-    Finding finding;
-    act(matched, match, packet, reported ? &finding : nullptr);
-    if (reported && findings_.size() < findings_per_packet_max) {
-      finding.rule = &matched.info;
-      finding.tuple = match.tuple;
-      finding.direction = match.direction;
-      finding.tx_id = match.tx_id;
-      finding.protocol = std::move(match.protocol);
-      finding.payload = std::move(match.payload);
-      findings_.push_back(std::move(finding));
-      if (packet.flow != nullptr) packet.flow->alerted = true;
-    }
-    if (!matched.tags.empty()) add_tags(matched, match, packet);
-    if (matched.bypass && packet.flow != nullptr && packet.flow->action == FlowAction::none) {
-      packet.flow->action = FlowAction::pass;
-    }
-    if (pass) break;  // it stands before all that would alert or drop
+  const auto middle = std::stable_partition(matches_.begin(), matches_.end(),
+                                            [&](const Match& match) { return !later(match); });
+  bool passed = false;
+  for (auto match = matches_.begin(); match != middle && !passed; ++match) {
+    passed = !decide_on(*match, packet);
+  }
+  // Passing a packet says nothing of its stream.
+  const bool flow_passed = packet.flow != nullptr && packet.flow->action == FlowAction::pass;
+  if (by_packet_first && !flow_passed) passed = false;
+  for (auto match = middle; match != matches_.end() && !passed; ++match) {
+    passed = !decide_on(*match, packet);
   }
   matches_.clear();
   return findings_;

@@ -47,7 +47,46 @@ bool holds(const NumberTest& test, Number number, const Transaction& transaction
   return test.which == Which::all && instances != 0;
 }
 
+bool lasts(const Rule& rule) {
+  return std::ranges::any_of(rule.asks, [](const TransactionTest& test) {
+    const auto* stage = std::get_if<StageTest>(&test);
+    return stage != nullptr && stage->lasting;
+  });
+}
+
+// What shows that a direction has begun; count: nothing needs to.
+Buffer beginning_of(AppProto proto, Direction direction) {
+  const bool request = direction == Direction::to_server;
+  switch (proto) {
+    case AppProto::http1:
+      return request ? Buffer::http_request_line : Buffer::http_response_line;
+    case AppProto::tls:
+      return request ? Buffer::tls_random : Buffer::tls_random_response;
+    case AppProto::ssh:
+      return request ? Buffer::ssh_software : Buffer::ssh_software_response;
+    default:
+      return Buffer::count;
+  }
+}
+
+// What ends without having begun has come nowhere.
+bool has_come(const StageTest& stage, const Transaction& transaction) {
+  if (stage.known == Buffer::count && !stage.complete) return true;
+  const Buffer beginning = beginning_of(stage.proto, stage.direction);
+  if (beginning != Buffer::count && transaction.field_count(beginning) == 0) return false;
+  if (transaction.complete(stage.direction)) return true;
+  return stage.known != Buffer::count && transaction.field_count(stage.known) != 0;
+}
+
 }  // namespace
+
+// What the response shows of a request (a coding of its body) is an event of both. A passive sensor
+// looks at a request when its bytes were acknowledged, so that the response may be there already.
+bool Inspector::Impl::waits_for_events(const Rule& rule) const {
+  return !options_.inline_mode && std::ranges::any_of(rule.asks, [](const TransactionTest& test) {
+    return std::holds_alternative<EventTest>(test);
+  });
+}
 
 void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direction direction,
                                      PacketMeta& packet, Progress progress) {
@@ -86,7 +125,11 @@ void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direc
       store_files(rule(candidate.rule).file_store, transaction, direction);
       state.quiet = state.quiet || rule(candidate.rule).quiet_transaction;
     }
-    if (answer == Answer::wait && !last) {
+    const bool lasting = answer == Answer::yes && !last && lasts(rule(candidate.rule));
+    if (lasting) candidate.lists_done = 0;
+    const bool may_come =
+        progress != Progress::ended && (!last || waits_for_events(rule(candidate.rule)));
+    if (lasting || (answer == Answer::wait && may_come)) {
       waiting.push_back(candidate);
       continue;
     }
@@ -237,23 +280,29 @@ Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direct
 
 Inspector::Impl::Answer Inspector::Impl::check_ask(const TransactionTest& test, Direction direction,
                                                    const Transaction& transaction,
-                                                   Progress progress) {
-  bool yes = false;
+                                                   Progress progress) const {
+  const bool ended = progress == Progress::ended;
+  const bool over = ended || transaction.complete(direction);
   if (const auto* event = std::get_if<EventTest>(&test)) {
-    yes = std::ranges::find(transaction.events, event->event) != transaction.events.end();
-  } else {
-    const auto& number = std::get<NumberTest>(test);
-    if (number.in(direction) == Number::count) direction = reverse(direction);
-    const std::size_t instances = transaction.field_count(number.in(direction));
-    yes = holds(number, number.in(direction), transaction, instances);
-    // "All of them" and "the last" are known when no more can come.
-    const bool whole = number.which == NumberTest::Which::all || number.place < 0;
-    const bool over = progress == Progress::ended || transaction.complete(direction);
-    yes = yes && (over || !whole);
+    if (std::ranges::find(transaction.events, event->event) != transaction.events.end()) {
+      return Answer::yes;
+    }
+    return ended || (over && options_.inline_mode) ? Answer::no : Answer::wait;
   }
+  if (const auto* stage = std::get_if<StageTest>(&test)) {
+    // What ends without having come so far is complete for nobody.
+    if (has_come(*stage, transaction)) return Answer::yes;
+    return over ? Answer::no : Answer::wait;
+  }
+  const auto& number = std::get<NumberTest>(test);
+  if (number.in(direction) == Number::count) direction = reverse(direction);
+  const bool known = ended || transaction.complete(direction);
+  const std::size_t instances = transaction.field_count(number.in(direction));
+  // "All of them" and "the last" are known when no more can come.
+  const bool whole = number.which == NumberTest::Which::all || number.place < 0;
+  const bool yes = holds(number, number.in(direction), transaction, instances) && (known || !whole);
   if (yes) return Answer::yes;
-  const bool over = progress == Progress::ended || transaction.complete(direction);
-  return over ? Answer::no : Answer::wait;
+  return known ? Answer::no : Answer::wait;
 }
 
 Inspector::Impl::Answer Inspector::Impl::check_other_list(const TestList& list,

@@ -152,7 +152,8 @@ const std::unordered_map<std::string_view, const Keyword*>& keyword_index() {
     for (const auto part :
          {meta_keywords(), content_keywords(), byte_keywords(), buffer_keywords(), field_keywords(),
           transform_keywords(), file_keywords(), header_keywords(), network_keywords(),
-          service_keywords(), state_keywords(), protocol_keywords(), web_keywords()}) {
+          service_keywords(), state_keywords(), dataset_keywords(), protocol_keywords(),
+          web_keywords()}) {
       for (const Keyword& keyword : part) map.emplace(keyword.name, &keyword);
     }
     return map;

@@ -1,6 +1,7 @@
 // The keyword table: one row per name that a rule may use. What has no row is rejected by name.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -19,12 +20,16 @@ struct Classification {
 };
 using Classifications = std::map<std::string, Classification, std::less<>>;
 
+class Datasets;
+
 // A rule while its options are read, left to right.
 class RuleDraft {
  public:
   explicit RuleDraft(const Classifications& classifications) : classifications_(&classifications) {}
 
   Rule rule;
+  Datasets* datasets = nullptr;  // where sets by name stand; null: none can be used
+  std::filesystem::path folder;  // of the rule's file: where files that it names are
 
   // A sticky buffer: following tests look there.
   void open_buffer(BufferRef buffer, bool many_instances);
@@ -44,6 +49,7 @@ class RuleDraft {
   [[nodiscard]] Result<int> new_variable(std::string_view name);
   [[nodiscard]] const Classifications& classifications() const { return *classifications_; }
   // A buffer that was opened and has no test.
+  [[nodiscard]] bool in_sticky_buffer() const { return opened_; }
   [[nodiscard]] bool buffer_left_empty() const { return opened_ && list_ < 0 && !nested_; }
 
  private:
@@ -98,6 +104,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> service_keywords();
 [[nodiscard]] std::span<const Keyword> protocol_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
+[[nodiscard]] std::span<const Keyword> dataset_keywords();
 
 // ---- helpers for the parse functions
 // ----------------------------------------------------------------------------

@@ -271,8 +271,8 @@ Result<void> parse_bsize(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_urilen(RuleDraft& draft, const KeywordUse& use) {
   auto parts = split(use.value, ',');
   if (parts.empty() || parts.size() > 2) return invalid_value(use.value);
-  const bool normalised = parts.size() == 2 && parts[1] == "norm";
-  if (parts.size() == 2 && !normalised && parts[1] != "raw") return invalid_value(parts[1]);
+  const bool normalised = parts.size() == 1 || parts[1] == "norm";
+  if (!normalised && parts[1] != "raw") return invalid_value(parts[1]);
   const BufferRef buffer{BufferKind::transaction,
                          normalised ? Buffer::http_uri : Buffer::http_uri_raw, Buffer::count};
   draft.add_test_in(buffer, {SizeTest{MENSHEN_TRY(parse_range(parts[0], UINT16_MAX))}});

@@ -99,6 +99,16 @@ Result<void> parse_ip_proto(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+Result<void> parse_l3_proto(RuleDraft& draft, const KeywordUse& use) {
+  const bool v4 = use.value == "ipv4" || use.value == "ip4";
+  const bool v6 = use.value == "ipv6" || use.value == "ip6";
+  if (!v4 && !v6) return invalid_value(use.value);
+  if (draft.rule.proto.ip_version != 0)
+    return invalid("与规则头重复", "the header says it already");
+  draft.rule.proto.ip_version = v4 ? 4 : 6;
+  return {};
+}
+
 // Some fields are customarily quoted, with an option after a comma that changes nothing here.
 template <Field field, std::uint64_t max>
 Result<void> parse_quoted_field(RuleDraft& draft, const KeywordUse& use) {
@@ -150,7 +160,12 @@ Result<void> parse_flow_count(RuleDraft& draft, const KeywordUse& use) {
         parts[0] != "both") {
       return invalid_value(parts[0]);
     }
-    if (parts[0] == "both") return invalid("尚不支持 both", "\"both\" is not supported here");
+    if (parts[0] == "both") {
+      const NumberRange range_of_each = MENSHEN_TRY(parse_range(parts[1], UINT64_MAX));
+      add_field(draft, to_server, range_of_each);
+      add_field(draft, to_client, range_of_each);
+      return {};
+    }
     if (parts[0] == "toserver") field = to_server;
     if (parts[0] == "toclient") field = to_client;
     range = parts[1];
@@ -176,7 +191,9 @@ Result<void> parse_app_layer_protocol(RuleDraft& draft, const KeywordUse& use) {
       test.side = Side::to_client;
     } else if (parts[1] == "direction") {
       test.side = Side::packet;
-    } else if (parts[1] != "final" && parts[1] != "either" && parts[1] != "original") {
+    } else if (parts[1] == "original") {
+      test.side = Side::original;
+    } else if (parts[1] != "final" && parts[1] != "either") {
       return invalid_value(parts[1]);
     }
   }
@@ -188,6 +205,8 @@ Result<void> parse_app_layer_protocol(RuleDraft& draft, const KeywordUse& use) {
                    fmt::format("protocol {} is not recognised by this sensor", parts[0]));
   }
   test.proto = *proto;
+  test.protos = parts[0] == "http1" ? std::span(&*proto, 1) : carriers(*proto);
+  if (*proto == AppProto::unknown) test.protos = std::span(&*proto, 1);
   draft.rule.header.emplace_back(test);
   return {};
 }
@@ -199,6 +218,7 @@ constexpr std::array keywords = {
     Keyword{"tos", Value::required, &parse_field<Field::tos, 255>},
     Keyword{"id", Value::required, &parse_quoted_field<Field::ip_id, 65'535>},
     Keyword{"ip_proto", Value::required, &parse_ip_proto},
+    Keyword{"l3_proto", Value::required, &parse_l3_proto},
     Keyword{"itype", Value::required, &parse_field<Field::itype, 255>},
     Keyword{"icode", Value::required, &parse_field<Field::icode, 255>},
     Keyword{"icmp_id", Value::required, &parse_quoted_field<Field::icmp_id, 65'535>},

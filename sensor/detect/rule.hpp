@@ -247,6 +247,13 @@ struct Asn1Test {
   bool relative = false;
 };
 
+class Dataset;
+struct DatasetTest {
+  enum class Operation : std::uint8_t { set, unset, is_set, is_not_set, reputation } operation{};
+  std::shared_ptr<Dataset> set;
+  NumberRange reputation;
+};
+
 struct Test;
 struct Base64Decode {
   Operand offset;
@@ -258,7 +265,7 @@ struct Base64Decode {
 
 struct Test {
   std::variant<Content, RegexTest, IsDataAt, ByteTest, ByteJump, ByteExtract, ByteMath, SizeTest,
-               Absent, Entropy, Asn1Test, Base64Decode>
+               Absent, Entropy, Asn1Test, Base64Decode, DatasetTest>
       what;
   bool relative_next =
       false;  // the next test starts where this one ended: try other places when it fails
@@ -292,7 +299,16 @@ struct EventTest {
   ProtoEvent event{};
 };
 
-using TransactionTest = std::variant<NumberTest, EventTest>;
+// A hook: how far one direction of the transaction must have come.
+struct StageTest {
+  AppProto proto = AppProto::unknown;
+  Direction direction = Direction::to_server;
+  Buffer known = Buffer::count;  // this of it is there; count: its beginning is enough
+  bool complete = false;         // nothing more comes
+  bool lasting = false;          // the rule fires with each packet until nothing more comes
+};
+
+using TransactionTest = std::variant<NumberTest, EventTest, StageTest>;
 
 // ---- tests on the packet and the flow -----------------------------------------------------------
 
@@ -348,9 +364,11 @@ struct IpOptionTest {
 };
 struct AppProtoTest {
   AppProto proto = AppProto::unknown;
+  AppProtoSet protos{};  // it, and those that carry it
   bool negated = false;
-  // Whose: the flow's, or what one side speaks; packet: the side that sent the packet.
-  enum class Side : std::uint8_t { flow, to_server, to_client, packet } side = Side::flow;
+  // Whose: the flow's, or what one side speaks; packet: the side that sent the packet; original:
+  // the flow's before the peers changed it.
+  enum class Side : std::uint8_t { flow, to_server, to_client, packet, original } side = Side::flow;
 };
 // The packet shows that the two sides speak different protocols.
 struct MismatchTest {};
@@ -424,6 +442,19 @@ struct Threshold {
   std::uint32_t multiplier = 0;
 };
 
+// Matches that are not reported: all, or those of some hosts.
+struct Suppression {
+  enum class Track : std::uint8_t { any, source, destination, either } track = Track::any;
+  AddressSet hosts = AddressSet::any();
+};
+
+// Beyond a rate the rule has another action, for some time.
+struct RateFilter {
+  Threshold rate;
+  RuleAction action = RuleAction::alert;
+  std::uint32_t seconds = 0;
+};
+
 // ---- the rule -----------------------------------------------------------------------------------
 
 struct RuleProto {
@@ -479,6 +510,8 @@ struct Rule {
   std::vector<FlowIntTest> ints;
   Threshold threshold;
   Threshold detection_filter;
+  std::vector<Suppression> suppressions;
+  std::optional<RateFilter> rate_filter;
   FileStore file_store;
   std::vector<Tag> tags;
   bool quiet_transaction = false;  // its transaction is not logged

@@ -30,6 +30,10 @@ Asked asked_by(const TransactionTest& test) {
     const ProtoEventInfo& info = proto_event_info(event->event);
     return {info.name, std::span(&info.proto, 1)};
   }
+  if (const auto* stage = std::get_if<StageTest>(&test)) {
+    const bool request = stage->direction == Direction::to_server;
+    return {app_proto_name(stage->proto), std::span(&stage->proto, 1), request, !request};
+  }
   const auto& number = std::get<NumberTest>(test);
   const bool forth = number.to_server != Number::count;
   const NumberName& info = number_info(forth ? number.to_server : number.to_client);
@@ -103,7 +107,8 @@ bool only_whole_answers(const Test& test) {
     return std::any_of(decode->tests.begin(), decode->tests.end(), only_whole_answers);
   }
   return std::holds_alternative<SizeTest>(test.what) || std::holds_alternative<Absent>(test.what) ||
-         std::holds_alternative<Entropy>(test.what);
+         std::holds_alternative<Entropy>(test.what) ||
+         std::holds_alternative<DatasetTest>(test.what);
 }
 
 void mark_relative(std::vector<Test>& tests) {
@@ -141,6 +146,12 @@ Result<void> finish_list(TestList& list) {
   return {};
 }
 
+// The same for each packet of a flow, as its addresses are.
+bool asks_ip_protocol(const HeaderTest& test) {
+  const auto* field = std::get_if<FieldTest>(&test);
+  return field != nullptr && field->field == Field::ip_proto;
+}
+
 // Tests that only a packet can answer, not the reassembled stream.
 bool needs_packet(const Rule& rule) {
   const auto packet_test = [](const HeaderTest& test) {
@@ -148,6 +159,7 @@ bool needs_packet(const Rule& rule) {
     if (std::holds_alternative<VlanTest>(test)) return false;
     const auto* field = std::get_if<FieldTest>(&test);
     if (field == nullptr) return true;
+    if (field->field == Field::ip_proto) return false;
     const bool of_flow =
         field->field >= Field::flow_age && field->field < Field::stream_size_server;
     return !of_flow;
@@ -195,7 +207,11 @@ RuleKind kind_of(const Rule& rule) {
                    });
   if (needs_packet(rule) || changes_by_packet(rule)) return RuleKind::packet;
   if (app) return RuleKind::app_only;
-  if (!rule.header.empty() || rule.flow.present) return RuleKind::packet;
+  const bool by_address = std::ranges::all_of(rule.header, &asks_ip_protocol);
+  // Which packets the flow keyword means: those of both directions, in any state.
+  const bool any_packet = rule.flow.state == FlowTest::State::any && rule.flow.to_server &&
+                          rule.flow.to_client && (rule.flow.only_stream || rule.flow.no_stream);
+  if (!by_address || (rule.flow.present && !any_packet)) return RuleKind::packet;
   return rule.src.negated() || rule.dst.negated() ? RuleKind::like_ip_only : RuleKind::ip_only;
 }
 

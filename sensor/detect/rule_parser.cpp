@@ -11,27 +11,47 @@
 namespace menshen::sensor {
 namespace {
 
-// The state of a protocol at which a rule is checked: when this of it is known.
+// How far a protocol's transaction must be for the hooks that are its own.
 struct Hook {
   std::string_view proto;
   std::string_view name;
-  Buffer to_server = Buffer::count;
-  Buffer to_client = Buffer::count;
+  Direction direction = Direction::to_server;
+  Buffer known = Buffer::count;
+  bool complete = false;
+  bool lasting = false;
 };
+constexpr auto forth = Direction::to_server;
+constexpr auto back = Direction::to_client;
 constexpr Hook hooks[] = {
-    {"http1", "request_started", Buffer::http_request_line, Buffer::count},
-    {"http1", "request_line", Buffer::http_request_line, Buffer::count},
-    {"http1", "request_headers", Buffer::http_request_header, Buffer::count},
-    {"http1", "response_started", Buffer::count, Buffer::http_response_line},
-    {"http1", "response_line", Buffer::count, Buffer::http_response_line},
-    {"http1", "response_headers", Buffer::count, Buffer::http_response_header},
-    {"tls", "client_hello_done", Buffer::tls_random, Buffer::count},
-    {"tls", "server_hello_done", Buffer::count, Buffer::tls_random_response},
-    {"tls", "server_cert_done", Buffer::count, Buffer::tls_certs_response},
-    {"dns", "request_complete", Buffer::dns_query, Buffer::count},
-    {"dns", "response_complete", Buffer::count, Buffer::dns_response_rrname},
-    {"ssh", "request_banner_done", Buffer::ssh_software, Buffer::count},
-    {"ssh", "response_banner_done", Buffer::count, Buffer::ssh_software_response},
+    {"http1", "request_line", forth, Buffer::http_request_line},
+    {"http1", "request_headers", forth, Buffer::http_request_line},
+    {"http1", "request_body", forth, Buffer::http_request_body, false, true},
+    {"http1", "request_trailer", forth, Buffer::count, true},
+    {"http1", "response_line", back, Buffer::http_response_line},
+    {"http1", "response_headers", back, Buffer::http_response_line},
+    {"http1", "response_body", back, Buffer::http_response_body, false, true},
+    {"http1", "response_trailer", back, Buffer::count, true},
+    {"tls", "client_in_progress", forth, Buffer::tls_random},
+    {"tls", "client_hello_done", forth, Buffer::tls_random},
+    {"tls", "server_in_progress", back, Buffer::tls_random_response},
+    {"tls", "server_hello", back, Buffer::tls_random_response},
+    {"tls", "server_hello_done", back, Buffer::tls_random_response},
+    {"tls", "server_cert_done", back, Buffer::tls_certs_response},
+    {"ssh", "request_in_progress", forth, Buffer::ssh_software},
+    {"ssh", "request_banner_wait_eol", forth, Buffer::ssh_software},
+    {"ssh", "request_banner_done", forth, Buffer::ssh_software},
+    {"ssh", "request_finished", forth, Buffer::count, true},
+    {"ssh", "response_in_progress", back, Buffer::ssh_software_response},
+    {"ssh", "response_banner_wait_eol", back, Buffer::ssh_software_response},
+    {"ssh", "response_banner_done", back, Buffer::ssh_software_response},
+    {"ssh", "response_finished", back, Buffer::count, true},
+};
+// Those that every protocol has.
+constexpr Hook common_hooks[] = {
+    {"", "request_started", forth},
+    {"", "request_complete", forth, Buffer::count, true},
+    {"", "response_started", back},
+    {"", "response_complete", back, Buffer::count, true},
 };
 
 bool add_hook(Rule& rule, std::string_view proto, std::string_view name) {
@@ -43,20 +63,23 @@ bool add_hook(Rule& rule, std::string_view proto, std::string_view name) {
     exactly(Field::flow_packets_to_client, 0);
     return true;
   }
-  const auto* found = std::ranges::find_if(
+  const auto app = app_proto_of(proto);
+  const Hook* found = std::ranges::find_if(
       hooks, [&](const Hook& hook) { return hook.proto == proto && hook.name == name; });
-  if (found == std::end(hooks)) return false;
-  rule.lists.push_back({{BufferKind::transaction, found->to_server, found->to_client}, {}, {}});
+  if (found == std::end(hooks)) found = std::ranges::find(common_hooks, name, &Hook::name);
+  if (found == std::end(common_hooks) || !app) return false;
+  rule.asks.emplace_back(
+      StageTest{*app, found->direction, found->known, found->complete, found->lasting});
   return true;
 }
 
 class RuleReader {
  public:
   RuleReader(const RuleText& text, const ParseContext& context, Diagnostics& diagnostics)
-      : text_(text),
-        context_(context),
-        diagnostics_(diagnostics),
-        draft_(context.classifications) {}
+      : text_(text), context_(context), diagnostics_(diagnostics), draft_(context.classifications) {
+    draft_.datasets = context.datasets;
+    draft_.folder = context.folder;
+  }
 
   std::optional<Rule> read() {
     auto parts = split_rule(text_.text());

@@ -12,6 +12,8 @@ namespace menshen::sensor {
 struct ParseContext {
   Variables variables;
   Classifications classifications;
+  Datasets* datasets = nullptr;    // null: no rule may use one
+  std::filesystem::path folder{};  // of the rules' file
 };
 
 // The rule; or nothing and one error in `diagnostics`. Codes: "rule-syntax", "unknown-keyword",

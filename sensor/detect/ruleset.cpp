@@ -10,6 +10,7 @@
 #include "sensor/detect/compiled_rules.hpp"
 #include "sensor/detect/pattern_cache.hpp"
 #include "sensor/detect/rule_parser.hpp"
+#include "sensor/detect/threshold_file.hpp"
 
 namespace menshen::sensor {
 
@@ -71,6 +72,7 @@ RuleSetBuilder::RuleSetBuilder(RuleSetOptions options) : state_(std::make_unique
     state_->context.variables.insert_or_assign(name, value);
   }
   state_->context.classifications = default_classifications();
+  state_->context.datasets = state_->compiled->datasets.get();
   if (state_->options.classification.empty()) return;
   auto text = read_file(state_->options.classification);
   if (!text) {
@@ -93,7 +95,9 @@ Result<void> RuleSetBuilder::add_file(const std::filesystem::path& path) {
                        fmt::format("cannot read rules file {}", path.string())},
                       text.error());
   }
+  state_->context.folder = path.parent_path();
   add_text(path.string(), *text);
+  state_->context.folder.clear();
   return {};
 }
 
@@ -130,6 +134,14 @@ Result<RuleSet> RuleSetBuilder::build() && {
   if (state_->compiled->rules.size() > state_->options.rules_max) {
     return fail(ErrorCode::limit, {fmt::format("规则数量超过上限 {}", state_->options.rules_max),
                                    fmt::format("more than {} rules", state_->options.rules_max)});
+  }
+  if (const auto& file = state_->options.thresholds; !file.empty()) {
+    const std::string text = MENSHEN_TRY(read_file(file));
+    Diagnostics diagnostics(file.string(), text);
+    const auto entries = parse_thresholds(text, state_->context.variables, diagnostics);
+    apply_thresholds(entries, state_->compiled->rules);
+    state_->compiled->summary.rejected += split_rules(text).size() - entries.size();
+    state_->compiled->diagnostics.push_back(std::move(diagnostics));
   }
   std::optional<PatternCache> cache;
   if (!state_->options.pattern_cache.empty()) {

@@ -1,5 +1,7 @@
 #include "sensor/engine/engine.hpp"
 
+#include <fmt/format.h>
+
 #include <random>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "sensor/packet/decode.hpp"
 #include "sensor/packet/defrag.hpp"
 #include "sensor/packet/tunnel.hpp"
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/file.hpp"
 #include "sensor/proto/proto.hpp"
 #include "sensor/stream/stream.hpp"
@@ -62,6 +65,7 @@ InspectorOptions inspector_options(const EngineOptions& options) {
   InspectorOptions inspector;
   inspector.inline_mode = options.inline_mode;
   inspector.candidates_max = options.candidates_max;
+  inspector.findings_max = options.alerts_per_packet_max;
   inspector.host_entries_max = options.threshold_entries_max;
   inspector.seed = random_seed();
   return inspector;
@@ -87,6 +91,16 @@ FileWants file_wants(const RuleSet& rules, const EngineOptions& options) {
     }
   }
   return wants;
+}
+
+// EVE's `anomaly` object: the event as rules name it, without its protocol, in capitals.
+std::string anomaly_eve(ProtoEvent event) {
+  const ProtoEventInfo& info = proto_event_info(event);
+  std::string name(info.name.substr(info.name.find('.') + 1));
+  for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return fmt::format(
+      R"({{"app_proto":"{}","type":"applayer","event":"{}","layer":"proto_parser"}})",
+      app_proto_name(info.proto), name);
 }
 
 }  // namespace
@@ -136,11 +150,15 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     inspect(packet);
   }
 
-  // What decode or defragmentation has dropped: only its anomalies are left to look at.
+  // What decode or defragmentation has dropped belongs to no flow: its addresses and its anomalies
+  // are left to look at.
   void refused(PacketMeta& packet) {
+    const bool has_header = packet.reason == DropReason::decode_truncated ||
+                            packet.reason == DropReason::decode_malformed;
     if (packet.anomalies().empty()) return;
     current = &packet;
     inspector.begin(packet);
+    if (has_header) inspector.inspect_packet(packet);
     inspector.inspect_anomalies(packet);
     report(packet);
     current = nullptr;
@@ -305,6 +323,16 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
           std::to_integer<unsigned>(packet.data[packet.transport_offset]) << 8U |
           std::to_integer<unsigned>(packet.data[packet.transport_offset + 1U]));
     }
+    event.vlan = packet.vlan;
+    event.vlan_count = packet.vlan_count;
+    if (packet.flow != nullptr && packet.length == 0) {
+      event.vlan = packet.flow->vlan;
+      event.vlan_count = packet.flow->vlan_count;
+    }
+    event.source = packet.length == 0   ? Event::Source::flow_end
+                   : packet.reassembled ? Event::Source::defrag
+                   : packet.derived     ? Event::Source::tunnel
+                                        : Event::Source::wire;
     if (packet.flow != nullptr) fill_flow(event, *packet.flow);
     return event;
   }
@@ -365,12 +393,24 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       inspector.on_transaction(flow, transaction, direction, packet, Inspector::Progress::ended);
     }
     report_files(flow, transaction, packet);
+    report_anomalies(flow, transaction, packet);
     if (!options.log_transactions || Inspector::quiet(transaction)) return;
     Event& event = make_event(EventKind::transaction, packet);
     event.app = transaction.proto();
     event.tuple = flow.tuple;
     event.tx_id = transaction.id;
     event.protocol = transaction.eve();
+  }
+  void report_anomalies(const Flow& flow, const Transaction& transaction,
+                        const PacketMeta& packet) {
+    if (!options.log_anomalies) return;
+    for (const ProtoEvent noted : transaction.events) {
+      Event& event = make_event(EventKind::anomaly, packet);
+      event.app = transaction.proto();
+      event.tuple = flow.tuple;
+      event.tx_id = transaction.id;
+      event.detail = anomaly_eve(noted);
+    }
   }
   // Nothing more comes of them.
   void report_files(const Flow& flow, const Transaction& transaction, const PacketMeta& packet) {
@@ -402,7 +442,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     // What is let pass or dropped was decided before.
     const bool watched = flow.action == FlowAction::none && !flow.uninspected &&
                          flow.label.mode != InspectMode::none;
-    if (watched) report(stand_in);
+    if (watched) {
+      inspector.inspect_end(flow, stand_in);
+      report(stand_in);
+    }
     current = nullptr;
     if (!options.log_flows) return;
     Event& event = make_event(EventKind::flow, stand_in);

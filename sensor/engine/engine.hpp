@@ -30,6 +30,7 @@ struct EngineOptions {
   bool log_flows = true;         // a record at each flow's end
   bool log_transactions = true;  // http, dns, tls records
   bool log_files = true;         // fileinfo records: what a transaction carried, at its end
+  bool log_anomalies = true;     // anomaly records: what was odd about a transaction, at its end
   bool log_payload = true;       // payload excerpt in alerts
   FileWants file_facts{};        // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;  // concurrent flows of this worker
@@ -43,7 +44,8 @@ struct EngineOptions {
   ExceptionPolicies exceptions;  // automatic ones: by inline_mode
   DefragBounds defrag;
   std::size_t threshold_entries_max = 1U << 16U;  // rate state; the oldest entry gives way
-  std::size_t candidates_max = 4096;  // rules evaluated per packet; beyond: counted, skipped
+  std::size_t candidates_max = 4096;       // rules evaluated per packet; beyond: counted, skipped
+  std::size_t alerts_per_packet_max = 15;  // reported; further rules still act
 };
 
 class Engine {

@@ -12,6 +12,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// A protocol's records and their object, where they are not named as the protocol is.
+std::string_view record_name(AppProto proto) {
+  switch (proto) {
+    case AppProto::http2:
+      return "http";
+    case AppProto::ftp_data:
+      return "ftp_data";
+    case AppProto::bittorrent_dht:
+      return "bittorrent_dht";
+    default:
+      return app_proto_name(proto);
+  }
+}
+
+std::string_view source_name(Event::Source source) {
+  static constexpr std::string_view names[] = {"wire/pcap", "tunnel", "defrag",
+                                               "stream (flow timeout)"};
+  return names[static_cast<std::size_t>(source)];
+}
+
 std::string_view kind_name(const Event& event) {
   switch (event.kind) {
     case EventKind::alert:
@@ -21,7 +41,7 @@ std::string_view kind_name(const Event& event) {
     case EventKind::flow:
       return "flow";
     case EventKind::transaction:
-      return app_proto_name(event.app);
+      return record_name(event.app);
     case EventKind::fileinfo:
       return "fileinfo";
     case EventKind::anomaly:
@@ -120,11 +140,19 @@ Json flow_object(const Event& event) {
 
 // EVE's `tcp` of a flow record.
 Json tcp_object(const FlowCounts& flow) {
-  const auto hex = [](unsigned flags) { return fmt::format("{:02x}", flags); };
+  static constexpr std::pair<const char*, std::uint8_t> flags[] = {
+      {"fin", tcp_fin}, {"syn", tcp_syn}, {"rst", tcp_rst}, {"psh", tcp_psh},
+      {"ack", tcp_ack}, {"urg", tcp_urg}, {"ecn", tcp_ece}, {"cwr", tcp_cwr}};
+  const auto hex = [](unsigned bits) { return fmt::format("{:02x}", bits); };
+  const unsigned seen = flow.tcp_flags[0] | flow.tcp_flags[1];
   Json tcp;
-  tcp["tcp_flags"] = hex(flow.tcp_flags[0] | flow.tcp_flags[1]);
+  tcp["tcp_flags"] = hex(seen);
   tcp["tcp_flags_ts"] = hex(flow.tcp_flags[0]);
   tcp["tcp_flags_tc"] = hex(flow.tcp_flags[1]);
+  for (const auto& [name, bit] : flags) {
+    if ((seen & bit) != 0) tcp[name] = true;
+  }
+  tcp["state"] = flow.state == "new" ? "syn_sent" : flow.state;
   return tcp;
 }
 
@@ -164,7 +192,11 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
   if (event.flow_id != 0) record["flow_id"] = event.flow_id;
   if (event.packet_count != 0) record["pcap_cnt"] = event.packet_count;
   record["event_type"] = kind_name(event);
+  for (unsigned i = 0; i < event.vlan_count; ++i) record["vlan"].push_back(event.vlan[i]);
   if (event.kind != EventKind::stats) add_addresses(record, event);
+  if (event.kind == EventKind::alert || event.kind == EventKind::drop) {
+    record["pkt_src"] = source_name(event.source);
+  }
   if (event.tx_id) record["tx_id"] = *event.tx_id;
   if (event.kind == EventKind::alert) record["alert"] = alert_object(event);
   if (event.kind == EventKind::drop) {
@@ -194,7 +226,7 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     text.pop_back();
     text.append(",\"").append(key).append("\":").append(object).append("}");
   };
-  append(app_proto_name(event.app), event.protocol);
+  append(record_name(event.app), event.protocol);
   append(kind_name(event), event.detail);
   return text;
 }

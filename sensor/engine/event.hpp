@@ -58,6 +58,11 @@ struct Event {
   FlowCounts flow;
   bool alerted = false;  // flow: a rule fired in it
   std::uint16_t icmp_type_code = 0;
+  std::array<std::uint16_t, vlan_tags_max> vlan{};  // ids, outermost first
+  std::uint8_t vlan_count = 0;
+  // Where the packet came from: the wire, a tunnel's content, a datagram put together, or none: the
+  // flow ended.
+  enum class Source : std::uint8_t { wire, tunnel, defrag, flow_end } source = Source::wire;
   std::string protocol;  // JSON object of the transaction, "" none; its key follows `app`
   std::string detail;    // anomaly, stats: JSON object
   std::string payload;   // excerpt, raw bytes; packet: the whole frame

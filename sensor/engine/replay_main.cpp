@@ -4,8 +4,11 @@
 //   sensor_replay --pcap FILE [--rules FILE]... [--events FILE] [--var NAME=VALUE]...
 //                 [--classification FILE] [--no-checksum] [--ips] [--midstream]
 //                 [--host-os-policy PREFIX=POLICY]... [--exception-policy TRIGGER=POLICY]...
+//                 [--alerts-per-packet N] [--threshold-file FILE]
 #include <fmt/format.h>
 #include <getopt.h>
+
+#include <cstdlib>
 
 #include "sensor/engine/replay.hpp"
 
@@ -23,6 +26,8 @@ constexpr option known[] = {
     {"midstream", no_argument, nullptr, 'm'},
     {"host-os-policy", required_argument, nullptr, 'h'},
     {"exception-policy", required_argument, nullptr, 'x'},
+    {"threshold-file", required_argument, nullptr, 't'},
+    {"alerts-per-packet", required_argument, nullptr, 'a'},
     {},
 };
 
@@ -67,6 +72,12 @@ bool read_option(int letter, ReplayOptions& options, Lists& lists) {
     case 'x':
       lists.exceptions.push_back(value);
       return true;
+    case 't':
+      options.rule_options.thresholds = value;
+      return true;
+    case 'a':
+      options.engine.alerts_per_packet_max = std::strtoul(value.c_str(), nullptr, 10);
+      return options.engine.alerts_per_packet_max != 0;
     default:
       return false;
   }

@@ -419,6 +419,7 @@ class Http1Parser final : public Parser {
     const auto set = [&](Buffer buffer, const bstr* text) {
       if (text != nullptr) buffers.set(buffer, text_of(text));
     };
+    if (tx->is_protocol_0_9 != 0) parser_of(tx).look_for_fields(*open);
     set(Buffer::http_request_line, tx->request_line);
     set(Buffer::http_method, tx->request_method);
     set(Buffer::http_uri_raw, tx->request_uri);
@@ -426,6 +427,18 @@ class Http1Parser final : public Parser {
     if (tx->parsed_uri != nullptr) buffers.set(Buffer::http_uri, normalised_uri(tx));
     changed(*open, Direction::to_server);
     return HTP_OK;
+  }
+
+  // A request without a protocol has no header fields (RFC 1945 5.1). libhtp asks only the next
+  // line whether it is one; where any of what came with it is, the protocol is only missing.
+  void look_for_fields(Open& open) {
+    const auto used = htp_connp_req_data_consumed(connection_.get());
+    const std::string_view rest = as_text(fed_.subspan(std::min(used, fed_.size())));
+    const std::size_t first = rest.find_first_not_of("\r\n");
+    if (feeding_ != Direction::to_server || first == std::string_view::npos) return;
+    if (rest.find(':', first) == std::string_view::npos) return;
+    open.tx->is_protocol_0_9 = 0;
+    open.transaction.add_event(ProtoEvent::http_request_line_missing_protocol);
   }
 
   static int on_request_headers(htp_tx_t* tx) {

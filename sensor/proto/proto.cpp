@@ -27,6 +27,7 @@ struct ProtoSlot final : FlowSlot {
   std::array<bool, 2> heard{};
   std::optional<std::uint32_t> mismatch;  // the packet that showed it
   std::uint8_t changes = 0;
+  AppProto before = AppProto::unknown;  // the last change
 };
 
 // A packet for what happens without one.
@@ -122,7 +123,7 @@ struct ProtoStage::State {
         const AppProto next = s.parser->next();
         let_go(flow);
         if (++s.changes > changes_max) return;
-        flow.app = AppProto::unknown;
+        s.before = std::exchange(flow.app, AppProto::unknown);
         s.undecided = {true, true};
         s.heard = {};
         s.spoken = {};
@@ -301,6 +302,11 @@ AppProto spoken_by(const Flow& flow, Direction side) noexcept {
   const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
   const AppProto spoken = slot == nullptr ? AppProto::unknown : slot->spoken[index(side)];
   return spoken == AppProto::unknown ? flow.app : spoken;
+}
+
+AppProto spoken_before(const Flow& flow) noexcept {
+  const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
+  return slot == nullptr ? AppProto::unknown : slot->before;
 }
 
 bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept {

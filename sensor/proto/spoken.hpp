@@ -10,6 +10,8 @@ namespace menshen::sensor {
 
 // By the first bytes of this side; the flow's protocol where they say nothing.
 [[nodiscard]] AppProto spoken_by(const Flow& flow, Direction side) noexcept;
+// What the peers spoke before they changed to another protocol; unknown: they did not.
+[[nodiscard]] AppProto spoken_before(const Flow& flow) noexcept;
 // This packet showed that the two sides speak different protocols.
 [[nodiscard]] bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept;
 

@@ -73,6 +73,7 @@ struct StreamWork {
     if (flow.encrypted && !slot.released) release();
     learn_base(d, tcp);
     if ((packet.tcp_flags & tcp_ack) != 0) acknowledge(d, tcp);
+    track_handshake(d);
     if (packet.payload_length != 0 && !packet.dropped()) segment(d, tcp);
     if ((packet.tcp_flags & tcp_fin) != 0 && !packet.dropped()) finish(d, tcp);
     track_state(d);
@@ -455,15 +456,17 @@ struct StreamWork {
     stage.observer_->on_close(flow, d, with);
   }
 
+  // The packet that answers the responder's SYN may bring data already.
+  void track_handshake(Direction d) const noexcept {
+    if (flow.state != FlowState::fresh) return;
+    const bool answered = slot.handshake && d == Direction::to_server &&
+                          (packet.tcp_flags & (tcp_ack | tcp_syn)) == tcp_ack;
+    if (!answered && !flow.midstream) return;
+    flow.state = FlowState::established;
+    flow.established = true;
+  }
+
   void track_state(Direction d) {
-    if (flow.state == FlowState::fresh) {
-      const bool answered = slot.handshake && d == Direction::to_server &&
-                            (packet.tcp_flags & (tcp_ack | tcp_syn)) == tcp_ack;
-      if (answered || flow.midstream) {
-        flow.state = FlowState::established;
-        flow.established = true;
-      }
-    }
     const auto ended = [](const HalfStream& half) { return half.fin && half.next >= *half.fin; };
     for (const Direction side : {d, reverse(d)}) {
       if (ended(slot.half(side))) close(side, &packet);
@@ -561,7 +564,9 @@ void StreamStage::end(Flow& flow) {
 
 std::uint64_t stream_offset(const Flow& flow, Direction direction) noexcept {
   if (flow.stream == nullptr) return 0;
-  return static_cast<StreamSlot&>(*flow.stream).half(direction).next;
+  const HalfStream& half = static_cast<StreamSlot&>(*flow.stream).half(direction);
+  if (!half.base_known) return 0;
+  return half.next + (half.syn_seen ? 1U : 0U) + (half.fin && half.next >= *half.fin ? 1U : 0U);
 }
 
 }  // namespace menshen::sensor

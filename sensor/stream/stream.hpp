@@ -132,7 +132,8 @@ class StreamStage {
   StreamCounters counters_;
 };
 
-// How many bytes of this direction were handed over or given up so far; 0 without a stream.
+// How many numbers this direction has used so far: its bytes that were handed over or given up, its
+// SYN and its FIN; 0 without a stream.
 [[nodiscard]] std::uint64_t stream_offset(const Flow& flow, Direction direction) noexcept;
 
 }  // namespace menshen::sensor

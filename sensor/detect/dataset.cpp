@@ -1,0 +1,245 @@
+#include "sensor/detect/dataset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <mutex>
+#include <utility>
+
+#include "base/file.hpp"
+#include "base/ip.hpp"
+#include "sensor/detect/transform.hpp"
+
+namespace menshen::sensor {
+namespace {
+
+constexpr std::pair<std::string_view, DatasetType> type_names[] = {
+    {"string", DatasetType::string}, {"md5", DatasetType::md5}, {"sha256", DatasetType::sha256},
+    {"ipv4", DatasetType::ipv4},     {"ip", DatasetType::ip},   {"hex", DatasetType::hex}};
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blanks = " \t\r";
+  const auto first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+int digit_of(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit_of(text[i]);
+    const int low = digit_of(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(high * 16 + low));
+  }
+  return bytes;
+}
+
+std::optional<std::string> lower_digits(std::string_view text) {
+  std::string digits(text);
+  for (char& c : digits) {
+    if (digit_of(c) < 0) return std::nullopt;
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c + 32);
+  }
+  return digits;
+}
+
+std::optional<std::string> address_bytes(std::string_view text) {
+  const auto address = IpAddr::parse(text);
+  if (!address) return std::nullopt;
+  return std::string(as_text(std::as_bytes(std::span(address->bytes()))));
+}
+
+// A line's value as a buffer would have it.
+std::optional<std::string> value_of(DatasetType type, std::string_view text) {
+  switch (type) {
+    case DatasetType::string: {
+      std::string bytes;
+      if (!decode_base64(as_bytes(text), Base64Mode::strict, dataset_value_bytes_max, bytes)) {
+        return std::nullopt;
+      }
+      return bytes;
+    }
+    case DatasetType::md5:
+    case DatasetType::sha256: {
+      auto bytes = from_hex(text);
+      const std::size_t wanted = type == DatasetType::md5 ? 16 : 32;
+      if (bytes && bytes->size() != wanted) return std::nullopt;
+      return bytes;
+    }
+    case DatasetType::ipv4:
+    case DatasetType::ip:
+      return address_bytes(text);
+    case DatasetType::hex:
+      return lower_digits(text);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<DatasetType> dataset_type_of(std::string_view name) noexcept {
+  for (const auto& [known, type] : type_names) {
+    if (known == name && type != DatasetType::hex) return type;
+  }
+  return std::nullopt;
+}
+
+// ---- one set ------------------------------------------------------------------------------------
+
+// Nothing: no value of the set's type.
+std::optional<std::string> Dataset::key_of(Bytes value) const {
+  const DatasetType type = *options_.type;
+  const bool address = type == DatasetType::ip || type == DatasetType::ipv4;
+  if (address && value.size() == 4) {  // IPv4-mapped (RFC 4291 2.5.5.2)
+    std::string mapped(16, '\0');
+    mapped[10] = mapped[11] = '\xff';
+    std::copy(as_text(value).begin(), as_text(value).end(), mapped.begin() + 12);
+    return mapped;
+  }
+  const std::size_t wanted = address || type == DatasetType::md5 ? 16
+                             : type == DatasetType::sha256       ? 32
+                                                                 : value.size();
+  if (value.empty() || value.size() != wanted || value.size() > dataset_value_bytes_max) {
+    return std::nullopt;
+  }
+  return std::string(as_text(value));
+}
+
+bool Dataset::contains(Bytes value) const { return reputation(value).has_value(); }
+
+std::optional<std::uint16_t> Dataset::reputation(Bytes value) const {
+  const auto key = key_of(value);
+  if (!key) return std::nullopt;
+  const std::shared_lock hold(lock_);
+  const auto found = values_.find(*key);
+  if (found == values_.end()) return std::nullopt;
+  return found->second;
+}
+
+bool Dataset::add(Bytes value, std::uint16_t reputation) {
+  auto key = key_of(value);
+  if (!key) return false;
+  const std::unique_lock hold(lock_);
+  if (values_.contains(*key)) return false;
+  const std::uint64_t cost = key->size() + dataset_entry_bytes;
+  if (memory_ + cost > options_.memory_max) {
+    ++refused_;
+    return false;
+  }
+  memory_ += cost;
+  values_.emplace(std::move(*key), reputation);
+  return true;
+}
+
+bool Dataset::remove(Bytes value) {
+  const auto key = key_of(value);
+  if (!key) return false;
+  const std::unique_lock hold(lock_);
+  if (values_.erase(*key) == 0) return false;
+  memory_ -= key->size() + dataset_entry_bytes;
+  return true;
+}
+
+std::size_t Dataset::size() const {
+  const std::shared_lock hold(lock_);
+  return values_.size();
+}
+
+Result<void> Dataset::read(std::string_view text, const std::filesystem::path& file) {
+  std::size_t number = 0;
+  while (!text.empty()) {
+    ++number;
+    const std::size_t newline = std::min(text.find('\n'), text.size());
+    std::string_view line = trimmed(text.substr(0, newline));
+    text.remove_prefix(std::min(newline + 1, text.size()));
+    if (line.empty() || line.front() == '#') continue;
+    std::uint16_t reputation = 0;
+    const std::size_t comma = line.find(',');
+    bool sound = options_.reputations == (comma != std::string_view::npos);
+    if (sound && options_.reputations) {
+      const std::string_view digits = trimmed(line.substr(comma + 1));
+      const auto [end, error] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), reputation);
+      sound = error == std::errc{} && end == digits.data() + digits.size();
+      line = trimmed(line.substr(0, comma));
+    }
+    // Lists of hashes as md5sum writes them: the file's name stands behind the hash.
+    if (*options_.type == DatasetType::hex) line = line.substr(0, line.find_first_of(" \t"));
+    const auto value = sound ? value_of(*options_.type, line) : std::nullopt;
+    if (!value) {
+      return fail(ErrorCode::invalid,
+                  {fmt::format("{}:{}：不是有效的条目", file.string(), number),
+                   fmt::format("{}:{}: no valid entry", file.string(), number)});
+    }
+    if (!add(as_bytes(*value), reputation) && refused_ != 0) {
+      return fail(ErrorCode::limit, {fmt::format("{}:{}：超过数据集的内存上限 {} 字节",
+                                                 file.string(), number, options_.memory_max),
+                                     fmt::format("{}:{}: beyond the set's memory limit of {} bytes",
+                                                 file.string(), number, options_.memory_max)});
+    }
+  }
+  return {};
+}
+
+void Dataset::take_from(const Dataset& other) {
+  if (&other == this || other.options_.type != options_.type) return;
+  const std::shared_lock from(other.lock_);
+  const std::unique_lock hold(lock_);
+  for (const auto& [key, reputation] : other.values_) {
+    const std::uint64_t cost = key.size() + dataset_entry_bytes;
+    if (memory_ + cost > options_.memory_max) return;
+    if (values_.emplace(key, reputation).second) memory_ += cost;
+  }
+}
+
+// ---- by name ------------------------------------------------------------------------------------
+
+Result<std::shared_ptr<Dataset>> Datasets::open(const DatasetOptions& options) {
+  if (const auto found = sets_.find(options.name); found != sets_.end()) {
+    const DatasetOptions& known = found->second->options();
+    const bool same = (!options.type || options.type == known.type) &&
+                      (options.load.empty() || options.load == known.load) &&
+                      options.reputations == known.reputations;
+    if (same) return found->second;
+    return fail(ErrorCode::invalid,
+                {fmt::format("数据集 {} 已以不同的定义使用", options.name),
+                 fmt::format("set {} is used with another definition before", options.name)});
+  }
+  if (!options.type) {
+    return fail(ErrorCode::invalid,
+                {fmt::format("数据集 {} 尚未定义，须给出 type", options.name),
+                 fmt::format("set {} is not known yet: its type is missing", options.name)});
+  }
+  if (sets_.size() == dataset_sets_max) {
+    return fail(ErrorCode::limit, {fmt::format("数据集超过 {} 个", dataset_sets_max),
+                                   fmt::format("more than {} sets", dataset_sets_max)});
+  }
+  auto set = std::make_shared<Dataset>(options);
+  const bool missing = options.load_if_there && !std::filesystem::exists(options.load);
+  if (!options.load.empty() && !missing) {
+    const std::string text = MENSHEN_TRY(read_file(options.load));
+    MENSHEN_CHECK(set->read(text, options.load));
+  }
+  sets_.emplace(options.name, set);
+  return set;
+}
+
+void Datasets::take_from(const Datasets& older) {
+  for (const auto& [name, set] : sets_) {
+    const auto found = older.sets_.find(name);
+    const bool learned = set->options().load.empty() || set->options().load_if_there;
+    if (learned && found != older.sets_.end()) set->take_from(*found->second);
+  }
+}
+
+}  // namespace menshen::sensor
