@@ -1,6 +1,6 @@
 // sensor_parse_work: what hostile application data costs, parser by parser.
 //
-//   sensor_parse_work linear CORPUS
+//   sensor_parse_work linear CORPUS [TEXT]
 //       under callgrind (tests/linear/parsers.py): one dump of its counters for each case and size,
 //       named "CASE SIZE"
 //   sensor_parse_work memory CORPUS N [TEXT]
@@ -63,8 +63,9 @@ void log_alerts(std::size_t n) {
   static_cast<void>(to_eve_json(event));
 }
 
-int linear(const std::filesystem::path& corpus) {
+int linear(const std::filesystem::path& corpus, std::string_view wanted) {
   for (const Exchange& exchange : testing::corpus_exchanges(corpus)) {
+    if (exchange.name.find(wanted) == std::string::npos) continue;
     for (const std::size_t piece : {whole, std::size_t{1}}) {
       const auto name = fmt::format("{}{}", exchange.name, piece == 1 ? ", bytes" : "");
       measure(name, 2, [&](std::size_t n) {
@@ -74,12 +75,15 @@ int linear(const std::filesystem::path& corpus) {
     }
   }
   for (const Growing& growing : testing::growing_messages()) {
+    if (growing.name.find(wanted) == std::string::npos) continue;
     for (const std::size_t piece : {whole, small}) {
       const auto name = fmt::format("{}{}", growing.name, piece == small ? ", pieces" : "");
-      measure(name, 150, [&](std::size_t n) { say(growing, n, piece); });
+      measure(name, growing.begin, [&](std::size_t n) { say(growing, n, piece); });
     }
   }
-  measure("event log", 500, log_alerts);
+  if (std::string_view("event log").find(wanted) != std::string::npos) {
+    measure("event log", 500, log_alerts);
+  }
   return 0;
 }
 
@@ -120,11 +124,11 @@ int memory(const std::filesystem::path& corpus, std::size_t n, std::string_view 
 
 int run(int argc, char** argv) {
   const std::string_view command = argc >= 3 ? argv[1] : "";
-  if (command == "linear" && argc == 3) return linear(argv[2]);
+  if (command == "linear") return linear(argv[2], argc > 3 ? argv[3] : "");
   if (command == "memory" && argc >= 4) {
     return memory(argv[2], std::stoul(argv[3]), argc > 4 ? argv[4] : "");
   }
-  fmt::print(stderr, "sensor_parse_work linear CORPUS | memory CORPUS N [TEXT]\n");
+  fmt::print(stderr, "sensor_parse_work linear CORPUS [TEXT] | memory CORPUS N [TEXT]\n");
   return 2;
 }
 

@@ -109,6 +109,7 @@ struct Growing {
   std::function<std::string(std::size_t)> text;
   bool server = false;
   std::string_view first = {};  // what the other side says before
+  std::size_t begin = 150;      // the first n to measure; beyond tables that fill up before
 };
 
 inline std::string repeated(std::string_view unit, std::size_t n) {

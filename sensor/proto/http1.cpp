@@ -220,6 +220,7 @@ class Http1Parser final : public Parser {
       if (transaction.done[index(direction)]) continue;
       open->bodies[index(direction)].reset();
       transaction.done[index(direction)] = transaction.changed[index(direction)] = true;
+      any_changed_ = true;
     }
     report(flow, direction, packet);
   }
@@ -328,6 +329,7 @@ class Http1Parser final : public Parser {
 
   // Tells of every change, in order, and lets go of what has ended.
   void report(Flow& flow, Direction direction, PacketMeta& packet) {
+    if (!std::exchange(any_changed_, false)) return;
     for (const auto& open : open_) {
       HttpTransaction& transaction = open->transaction;
       for (const Direction d : {direction, reverse(direction)}) {
@@ -385,6 +387,7 @@ class Http1Parser final : public Parser {
 
   static void changed(Open& open, Direction direction) noexcept {
     open.transaction.changed[index(direction)] = true;
+    parser_of(open.tx).any_changed_ = true;
   }
 
   // A request without a protocol may be answered with one: then its answer is no bare body.
@@ -698,6 +701,7 @@ class Http1Parser final : public Parser {
   std::size_t consumed_ = 0;
   std::uint64_t next_id_ = 0;
   AppProto next_ = AppProto::unknown;  // what the peers agreed to change to
+  bool any_changed_ = false;           // a transaction of open_ has something to tell
   bool limit_reached_ = false;
   bool tunnel_agreed_ = false;  // a CONNECT was answered: what follows is another protocol
 };

@@ -77,7 +77,12 @@ void SmbSession::change(SmbExchange& exchange) {
 void SmbSession::finish(SmbExchange& exchange) {
   exchange.transaction.finish();
   context_.observer.on_end(*flow_, exchange.transaction);
-  std::erase_if(waiting_, [&](const auto& one) { return one.get() == &exchange; });
+  // The oldest, nearly always: a flood of requests ends in the order in which it came.
+  if (waiting_.front().get() == &exchange) {
+    waiting_.pop_front();
+  } else {
+    std::erase_if(waiting_, [&](const auto& one) { return one.get() == &exchange; });
+  }
 }
 
 // ---- trees, names, people -----------------------------------------------------------------------
