@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "audit/client/client.hpp"
 #include "audit/server/protocol.hpp"
 #include "audit/server/server.hpp"
 #include "audit/store/indexer.hpp"
@@ -165,8 +166,8 @@ audit::StoreOptions store_options(const fs::path& directory) {
   return options;
 }
 
-// One producer: messages of up to 500 records, four of them unanswered at a time. Fills in how long
-// each waited for its answer, in milliseconds.
+// One producer, as audit::Client does it: messages of up to 250 records, four of them unanswered at
+// a time. Fills in how long each waited for its answer, in milliseconds.
 void produce(const fs::path& socket, std::vector<Record> records, std::vector<double>& waits) {
   menshen::Channel channel = must(menshen::Channel::connect(socket));
   std::deque<SteadyClock::time_point> flights;
@@ -183,7 +184,7 @@ void produce(const fs::path& socket, std::vector<Record> records, std::vector<do
   std::string bytes;
   while (at < records.size()) {
     audit::RecordsBuilder message(++id);
-    while (at < records.size() && message.count() < 500) {
+    while (at < records.size() && message.count() < audit::ClientOptions{}.batch_records_max) {
       bytes.clear();
       must(audit::encode(records[at], bytes));
       if (!message.add(menshen::as_bytes(bytes))) break;

@@ -35,7 +35,7 @@ std::set<uid_t> members_of(const std::string& name) {
 audit::ServerOptions server_options(const Settings& settings) {
   audit::ServerOptions options;
   // Root may speak for a daemon: that is how it runs without a user of its own.
-  for (const std::string source : {"sensord", "policyd"}) {
+  for (const std::string source : {"sensord", "policyd", "forwardd", "collectd"}) {
     options.sources[source] = {0};
     if (const auto uid = find_user(settings.text("audit." + source + "_user"))) {
       options.sources[source].insert(*uid);

@@ -54,6 +54,10 @@ void add_general(std::vector<SettingDefinition>& table) {
                {"策略守护进程的 Unix 套接字", "Unix socket of the policy daemon"}),
           path("general.sensord_socket", "/run/menshen/sensord.sock",
                {"检测守护进程的 Unix 套接字", "Unix socket of the sensor daemon"}),
+          path("general.forwardd_socket", "/run/menshen/forwardd.sock",
+               {"转发守护进程的 Unix 套接字", "Unix socket of the forwarding daemon"}),
+          path("general.collectd_socket", "/run/menshen/collectd.sock",
+               {"采集守护进程的 Unix 套接字", "Unix socket of the collecting daemon"}),
           text("general.status_group", "menshen",
                {"可查询状态的系统用户组；留空或该组不存在则仅 root",
                 "Group that may ask for the status; empty, or no such group: root alone"}),
@@ -278,10 +282,109 @@ void add_audit(std::vector<SettingDefinition>& table) {
                {"可以检测守护进程名义提交记录的用户（root 始终可以）；用户不存在则仅 root",
                 "User whose records are taken as the sensor daemon's, beside root; no such user: "
                 "root alone"}),
+          text("audit.forwardd_user", "menshen-forward",
+               {"可以转发守护进程名义提交记录的用户（root 始终可以）；用户不存在则仅 root",
+                "User whose records are taken as the forwarding daemon's, beside root; no such "
+                "user: root alone"}),
+          text("audit.collectd_user", "menshen-collect",
+               {"可以采集守护进程名义提交记录的用户（root 始终可以）；用户不存在则仅 root",
+                "User whose records are taken as the collecting daemon's, beside root; no such "
+                "user: root alone"}),
           integer("audit.connections_max", "256", 8, 4096,
                   {"审计守护进程同时接受的连接数；超出时关闭占用最多的用户中静默最久的连接",
                    "Concurrent connections of the audit daemon; beyond it the longest silent one "
                    "of the user with the most is closed"}),
+      });
+}
+
+void add_forward(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          text("forward.syslog", "",
+               {"接收审计记录的日志服务器：tls://主机:端口 或 tcp://主机:端口；留空则不转发",
+                "Log server that gets the audit records: tls://HOST:PORT or tcp://HOST:PORT; "
+                "empty: none"}),
+          path("forward.ca_file", "/etc/ssl/certs/ca-certificates.crt",
+               {"验证日志服务器证书的 CA 证书（PEM）",
+                "Authorities that vouch for the log server's certificate (PEM)"}),
+          path("forward.certificate", "",
+               {"本机的客户端证书（PEM，含证书链）；留空则不出示",
+                "Client certificate of this appliance (PEM, with its chain); empty: none"}),
+          path("forward.key", "",
+               {"客户端证书的私钥（PEM）", "Private key of the client certificate (PEM)"}),
+          text("forward.certificate_name", "",
+               {"日志服务器证书须属于的名称；留空则为 forward.syslog 中的主机",
+                "Name that the log server's certificate must be for; empty: the host in "
+                "forward.syslog"}),
+          choice("forward.severity", "info", {"info", "low", "medium", "high", "critical"},
+                 {"转发的最低级别；检查点始终转发",
+                  "Lowest severity that is forwarded; checkpoints always are"}),
+          integer("forward.message_bytes", "8192", 2048, 65536,
+                  {"单条消息的最大字节数；超出时省去细节字段并注明",
+                   "Largest message, in bytes; beyond it the detail is left out, which is said"}),
+          choice("forward.confirm", "closed", {"closed", "sent"},
+                 {"收讫的判据：closed 为对方读完并关闭连接；sent 为对方 TCP 已确认"
+                  "（仅用于不关闭连接的接收方，其崩溃时可能丢失）",
+                  "What counts as received: closed, the server has read to the end and closed; "
+                  "sent, its TCP has acknowledged (for servers that never close; one that crashes "
+                  "may lose some)"}),
+          integer("forward.confirm_seconds", "5", 1, 3600,
+                  {"两次收讫确认的间隔（秒）；断线后重发未确认的部分",
+                   "Seconds between confirmations; what was not confirmed is sent again after a "
+                   "failure"}),
+          path("forward.witness_file", "",
+               {"检查点另存的文件，应在另一主机的磁盘上（挂载路径）；留空则不存",
+                "File that keeps a copy of each checkpoint, on another host's disk (a mounted "
+                "path); empty: none"}),
+          path("forward.state_directory", "/var/lib/menshen/forward",
+               {"转发位置的目录", "Folder of the forwarding daemon's positions"}),
+      });
+}
+
+void add_collect(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          list("collect.listen", "",
+               {"接收 syslog 的地址，如 udp://0.0.0.0:514、tcp://0.0.0.0:601、tls://0.0.0.0:6514；"
+                "留空则不接收",
+                "Addresses that take syslog, such as udp://0.0.0.0:514, tcp://0.0.0.0:601, "
+                "tls://0.0.0.0:6514; empty: none"}),
+          path("collect.certificate", "",
+               {"TLS 接收所用的服务器证书（PEM，含证书链）",
+                "Server certificate for TLS (PEM, with its chain)"}),
+          path("collect.key", "",
+               {"服务器证书的私钥（PEM）", "Private key of the server certificate (PEM)"}),
+          path("collect.ca_file", "",
+               {"验证发送方证书的 CA 证书（PEM）；设置后 TLS 发送方须出示证书",
+                "Authorities that vouch for senders' certificates (PEM); where set, TLS senders "
+                "must show one"}),
+          list("collect.senders", "",
+               {"发送方及其所属安全域，每项为“网段 安全域”或“cn:证书名 安全域”；先匹配者生效",
+                "Senders and the domain their records belong to, each PREFIX DOMAIN or cn:NAME "
+                "DOMAIN; the first that fits"}),
+          choice("collect.unknown_senders", "accept", {"accept", "refuse"},
+                 {"未列出的发送方：accept 接收但不归属任何安全域；refuse 拒绝并计数",
+                  "Senders that are not listed: accept takes them without a domain, refuse counts "
+                  "and drops them"}),
+          integer("collect.silence_minutes", "60", 0, 10080,
+                  {"来源静默多少分钟后告警（写入审计）；0 为不告警",
+                   "Minutes without a message after which a source is recorded as silent; 0: "
+                   "never"}),
+          integer("collect.rate_max", "5000", 1, 1'000'000,
+                  {"单一来源每秒记录数上限；超出部分计数并补记丢失记录",
+                   "Records a second of one source; beyond it they are dropped, counted and "
+                   "recorded as a loss"}),
+          integer(
+              "collect.connections_max", "512", 1, 16384,
+              {"同时接受的连接数；超出时拒绝新连接", "Concurrent connections; more are refused"}),
+          integer("collect.message_bytes", "8192", 480, 8192,
+                  {"单条消息的最大字节数；超出部分截去并计数",
+                   "Largest message, in bytes; what is beyond is cut off and counted"}),
+          path("collect.state_directory", "/var/lib/menshen/collect",
+               {"采集守护进程的状态目录（来源统计、本地暂存）",
+                "Folder of the collecting daemon's state (sources, spool)"}),
       });
 }
 
@@ -348,6 +451,12 @@ void add_sandbox(std::vector<SettingDefinition>& table) {
                "User that the sensor daemon switches to when started as root; empty: none "
                "(systemd's User= "
                "names it)"}),
+          text("sandbox.forwardd_user", "",
+               {"以 root 启动时，转发守护进程切换到的用户；留空则不切换",
+                "User that the forwarding daemon switches to when started as root; empty: none"}),
+          text("sandbox.collectd_user", "",
+               {"以 root 启动时，采集守护进程切换到的用户；留空则不切换",
+                "User that the collecting daemon switches to when started as root; empty: none"}),
       });
 }
 
@@ -359,6 +468,8 @@ std::vector<SettingDefinition> make_table() {
   add_sensor_limits(table);
   add_policy(table);
   add_audit(table);
+  add_forward(table);
+  add_collect(table);
   add_compliance(table);
   add_sandbox(table);
   return table;
@@ -381,9 +492,11 @@ bool same(const Settings& a, const Settings& b, const SettingDefinition& definit
 }
 
 // Two daemons in one socket or folder would take each other's place.
-constexpr std::array<std::string_view, 6> distinct_keys{
-    "general.auditd_socket",  "general.policyd_socket", "general.sensord_socket",
-    "sensor.state_directory", "policy.state_directory", "audit.directory"};
+constexpr std::array<std::string_view, 10> distinct_keys{
+    "general.auditd_socket",   "general.policyd_socket",  "general.sensord_socket",
+    "general.forwardd_socket", "general.collectd_socket", "sensor.state_directory",
+    "policy.state_directory",  "audit.directory",         "forward.state_directory",
+    "collect.state_directory"};
 
 void check_distinct(const Settings& settings, Diagnostics& diagnostics) {
   for (std::size_t i = 0; i < distinct_keys.size(); ++i) {

@@ -16,7 +16,8 @@ namespace menshen::apps {
 inline constexpr std::string_view default_settings_file = "/etc/menshen/menshen.yaml";
 inline constexpr std::size_t settings_bytes_max = 1U << 20U;
 
-// Sections in order: general, inspection, sensor, policy, audit, compliance, sandbox.
+// Sections in order: general, inspection, sensor, policy, audit, forward, collect,
+// compliance, sandbox.
 [[nodiscard]] std::span<const SettingDefinition> settings_table();
 
 struct LoadedSettings {

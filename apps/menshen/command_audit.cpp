@@ -3,11 +3,13 @@
 
 #include <memory>
 
+#include "apps/menshen/audit_commands.hpp"
 #include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/export/export.hpp"
 #include "audit/verify/verify.hpp"
+#include "audit/verify/witness.hpp"
 #include "base/file.hpp"
 
 namespace menshen::apps {
@@ -51,6 +53,9 @@ struct VerifyArguments {
   std::string public_key;
   std::string fingerprint;
   std::string note;
+  std::string witness;
+  std::string witness_key;
+  std::vector<std::string> accept_keys;
   std::string proof;
   bool json = false;
 };
@@ -345,6 +350,16 @@ Result<ExitCode> verify(Cli& cli, const VerifyArguments& arguments) {
   if (!arguments.note.empty()) {
     options.expect_at_least = MENSHEN_TRY(read_file(arguments.note, audit::note_bytes_max));
   }
+  if (!arguments.witness.empty()) {
+    std::optional<audit::PublicKey> key;
+    if (!arguments.witness_key.empty()) {
+      const std::string pem = MENSHEN_TRY(read_file(arguments.witness_key, 16U << 10U));
+      key = MENSHEN_TRY(audit::PublicKey::parse(pem));
+    }
+    const std::string text = MENSHEN_TRY(read_file(arguments.witness, audit::witness_bytes_max));
+    options.witnessed = MENSHEN_TRY(audit::parse_witness(text, key ? &*key : nullptr));
+  }
+  options.accept_keys = arguments.accept_keys;
   const audit::VerifyReport report = MENSHEN_TRY(audit::verify(directory, options));
   if (arguments.json) {
     print_out(audit::to_json(report, cli.lang()) + "\n");
@@ -384,8 +399,10 @@ void add_filter(CLI::App& command, const Cli& cli, FilterArguments& arguments) {
          "From this time on: 2026-11-23 or 2026-11-23T08:00:00Z", "TIME");
   option("--until", arguments.until, "截止时间（不含）", "Before this time", "TIME");
   option("--kind", arguments.kinds,
-         "记录类型，可重复：alert drop isolation flow admin policy proof system loss compliance",
-         "Kind, repeatable: alert drop isolation flow admin policy proof system loss compliance",
+         "记录类型，可重复：alert drop isolation flow admin policy proof system loss compliance "
+         "external",
+         "Kind, repeatable: alert drop isolation flow admin policy proof system loss compliance "
+         "external",
          "KIND")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -448,6 +465,25 @@ void add_audit_commands(CLI::App& app, Cli& cli) {
                           "A checkpoint kept elsewhere: the store must hold all of it"))
       ->type_name("FILE");
   verify_command
+      .add_option("--witness", verifying->witness,
+                  cli.say("见证：另存的检查点文件、见证账本，或日志服务器收到的转发日志；"
+                          "库须包含其中每个检查点",
+                          "Witness: notes kept elsewhere, a ledger, or the log that a log server "
+                          "got; the store must hold every checkpoint in it"))
+      ->type_name("FILE");
+  verify_command
+      .add_option("--witness-key", verifying->witness_key,
+                  cli.say("见证账本须由此公钥签署（PEM）",
+                          "The ledger must be signed by this public key (PEM)"))
+      ->type_name("FILE");
+  verify_command
+      .add_option("--accept-key", verifying->accept_keys,
+                  cli.say("认可密钥丢失后启用的新密钥指纹，可重复",
+                          "Fingerprint of a key that followed a lost one, repeatable"))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("FP");
+  verify_command
       .add_option("--proof", verifying->proof,
                   cli.say("只校验证明文件（每行一条），不需要审计库",
                           "Check a file of proofs, one a line; no store is needed"))
@@ -485,6 +521,9 @@ void add_audit_commands(CLI::App& app, Cli& cli) {
   cli.add(group, "rotate-key",
           {"轮换签名密钥，由旧密钥签署交接", "Rotate the signing key; the old one vouches for it"},
           "menshen audit rotate-key", [&cli] { return rotate_key(cli); });
+
+  add_sources_command(group, cli);
+  add_audit_keep_commands(group, cli);
 
   const auto exporting = std::make_shared<ExportArguments>();
   exporting->filter.filter.limit = 0;

@@ -64,10 +64,10 @@ std::string spool_text(const Cli& cli, const Json& daemon) {
       number(audit, "delivered"), number(audit, "lost"));
 }
 
-void print_daemons(const Cli& cli, const Json& daemons) {
+void print_daemons(const Cli& cli, const Settings& settings, const Json& daemons) {
   Table table(
       {cli.say("组件", "daemon"), cli.say("状态", "state"), "PID", cli.say("说明", "note")});
-  for (const std::string_view name : daemon_names) {
+  for (const std::string_view name : daemon_names(settings)) {
     const Json& daemon = daemons.at(std::string(name));
     const bool running = daemon.at("running").get<bool>();
     const std::string note =
@@ -165,10 +165,43 @@ void print_audit(const Cli& cli, const Json& audit) {
   print_out(table.render("  "));
 }
 
+void print_forward(const Cli& cli, const Json& forward) {
+  print_out("\n" + cli.say("转发", "Forwarding") + "\n");
+  Table table({"", ""});
+  for (const Json& target : forward.at("targets")) {
+    table.add({target.at("target").get<std::string>(),
+               target.at("up").get<bool>()
+                   ? fmt::format(fmt::runtime(cli.say("正常，已收讫至记录 {}，待送 {}",
+                                                      "up, has records to {}, {} waiting")),
+                                 number(target, "confirmed"), number(target, "waiting"))
+                   : fmt::format("{}: {}", cli.say("中断", "DOWN"),
+                                 target.at("error").get<std::string>())});
+  }
+  print_out(table.render("  "));
+}
+
+void print_collect(const Cli& cli, const Json& collect) {
+  print_out("\n" + cli.say("日志采集", "Collected logs") + "\n");
+  Table table({"", ""});
+  table.add({cli.say("来源 / 连接", "sources / connections"),
+             fmt::format("{} / {}", number(collect, "sources"), number(collect, "connections"))});
+  table.add({cli.say("接收 / 超速丢弃 / 丢失", "received / over the rate / lost"),
+             fmt::format("{} / {} / {}", number(collect, "received"), number(collect, "dropped"),
+                         number(collect, "lost"))});
+  table.add({cli.say("拒绝 / 截断", "refused / cut"),
+             fmt::format("{} / {}", number(collect, "refused"), number(collect, "cut"))});
+  print_out(table.render("  "));
+}
+
 // Everything that a person would have to look at.
 bool in_order(const Json& daemons) {
   for (const auto& [name, daemon] : daemons.items()) {
     if (!daemon.at("running").get<bool>()) return false;
+  }
+  if (const auto forward = daemons.find("forwardd"); forward != daemons.end()) {
+    for (const Json& target : forward->at("targets")) {
+      if (!target.at("up").get<bool>()) return false;
+    }
   }
   return daemons.at("auditd").value("healthy", false) &&
          daemons.at("policyd").value("drift_count", 1) == 0;
@@ -177,7 +210,7 @@ bool in_order(const Json& daemons) {
 Result<ExitCode> status(Cli& cli, const StatusArguments& arguments) {
   const Settings* settings = MENSHEN_TRY(cli.settings());
   Json daemons = Json::object();
-  for (const std::string_view name : daemon_names)
+  for (const std::string_view name : daemon_names(*settings))
     daemons[std::string(name)] = ask(*settings, name);
   const bool good = in_order(daemons);
   if (arguments.json) {
@@ -185,10 +218,15 @@ Result<ExitCode> status(Cli& cli, const StatusArguments& arguments) {
               "\n");
     return good ? ExitCode::ok : ExitCode::finding;
   }
-  print_daemons(cli, daemons);
+  print_daemons(cli, *settings, daemons);
   if (daemons.at("policyd").at("running").get<bool>()) print_policy(cli, daemons.at("policyd"));
   if (daemons.at("sensord").at("running").get<bool>()) print_sensor(cli, daemons.at("sensord"));
   if (daemons.at("auditd").at("running").get<bool>()) print_audit(cli, daemons.at("auditd"));
+  const auto running = [&](const char* name) {
+    return daemons.contains(name) && daemons.at(name).at("running").get<bool>();
+  };
+  if (running("forwardd")) print_forward(cli, daemons.at("forwardd"));
+  if (running("collectd")) print_collect(cli, daemons.at("collectd"));
   return good ? ExitCode::ok : ExitCode::finding;
 }
 

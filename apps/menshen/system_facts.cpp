@@ -71,7 +71,7 @@ void add_daemons(Json& facts, const Settings& settings) {
   Json without_no_new_privs = Json::array();
   Json without_seccomp = Json::array();
   bool observed = true;
-  for (const std::string_view daemon : daemon_names) {
+  for (const std::string_view daemon : daemon_names(settings)) {
     const std::string name = fmt::format("menshen-{}", daemon);
     const auto pid = daemon_pid(settings, daemon);
     if (!pid) {
@@ -107,7 +107,7 @@ void add_modes(Json& facts, const Settings& settings, const std::filesystem::pat
     facts["settings_owner"] = owner != nullptr ? owner->pw_name : fmt::format("{}", status.st_uid);
   }
   Json open = Json::array();
-  for (const std::string_view daemon : daemon_names) {
+  for (const std::string_view daemon : daemon_names(settings)) {
     const std::string& path = settings.text(socket_key(daemon));
     if (::stat(path.c_str(), &status) == 0 && (status.st_mode & 0007U) != 0) open.push_back(path);
   }
@@ -195,6 +195,15 @@ void add_administrators(Json& facts) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> daemon_names(const Settings& settings) {
+  std::vector<std::string_view> names{"auditd", "policyd", "sensord"};
+  const bool forwards =
+      !settings.text("forward.syslog").empty() || !settings.text("forward.witness_file").empty();
+  if (forwards) names.emplace_back("forwardd");
+  if (!settings.list("collect.listen").empty()) names.emplace_back("collectd");
+  return names;
+}
 
 std::optional<pid_t> daemon_pid(const Settings& settings, std::string_view daemon) {
   const auto channel = Channel::connect(settings.text(socket_key(daemon)));

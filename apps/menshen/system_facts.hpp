@@ -6,13 +6,17 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "apps/control/message.hpp"
 #include "base/settings.hpp"
 
 namespace menshen::apps {
 
-inline constexpr std::array<std::string_view, 3> daemon_names{"auditd", "policyd", "sensord"};
+// Those that should run: the three that make the appliance, and forwardd and collectd where the
+// settings give them something to do.
+[[nodiscard]] std::vector<std::string_view> daemon_names(const Settings& settings);
 
 // The process behind a daemon's socket, by its credentials; nothing where none listens.
 [[nodiscard]] std::optional<pid_t> daemon_pid(const Settings& settings, std::string_view daemon);

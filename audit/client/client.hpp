@@ -34,7 +34,9 @@ struct ClientOptions {
   std::size_t queue_records_max = 65'536;
   std::size_t queue_bytes_max = 64U << 20U;
   std::uint64_t spool_bytes_max = 256ULL << 20U;
-  std::size_t batch_records_max = 500;              // of one message
+  // Of one message. What is under way unanswered is how long each waits for its answer: four
+  // messages of so many keep auditd busy, more would only queue.
+  std::size_t batch_records_max = 250;
   std::chrono::milliseconds answer_timeout{1'000};  // then auditd counts as absent
   std::chrono::milliseconds reconnect_interval{500};
   const Clock* clock = nullptr;  // null: the system's

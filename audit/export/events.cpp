@@ -179,14 +179,14 @@ std::string cef_line(const Found& found) {
   return out + "\n";
 }
 
-std::string syslog_line(const Found& found) {
-  constexpr int facility_log_audit = 13;
+namespace {
+
+constexpr int facility_log_audit = 13;
+
+// Everything but the frame of a message: the structured data's parameters.
+std::string syslog_parameters(const Found& found, bool with_detail) {
   const Record& r = found.record;
-  std::string out =
-      fmt::format("<{}>1 {} {} menshen {} {} [{} number=\"{}\"",
-                  facility_log_audit * 8 + syslog_severity(r.severity), format_utc(r.time),
-                  syslog_name(r.source, 255), r.stamp ? std::to_string(r.stamp->pid) : "-",
-                  syslog_name(name(r.kind), 32), device_id, found.number);
+  std::string out = fmt::format(" number=\"{}\"", found.number);
   const auto put = [&](std::string_view key, std::string_view value) {
     if (!value.empty()) out += fmt::format(" {}=\"{}\"", key, sd_value(value));
   };
@@ -201,13 +201,80 @@ std::string syslog_line(const Found& found) {
   if (r.dport != 0) put("dport", std::to_string(r.dport));
   if (r.proto != 0) put("proto", std::to_string(r.proto));
   if (r.rule) put("rule", fmt::format("{}:{}:{}", r.rule->gid, r.rule->sid, r.rule->rev));
-  put("detail", r.detail);
-  out += "]";
-  if (!r.message.empty()) out += " \xef\xbb\xbf" + r.message;  // UTF-8, as the mark says
-  // One line a message: what a text may hold otherwise would begin another.
+  if (with_detail) {
+    put("detail", r.detail);
+  } else {
+    put("detail_bytes", std::to_string(r.detail.size()));
+  }
+  return out;
+}
+
+std::string syslog_header(const Found& found, std::string_view host, std::string_view app) {
+  const Record& r = found.record;
+  return fmt::format(
+      "<{}>1 {} {} {} {} {} [{}", facility_log_audit * 8 + syslog_severity(r.severity),
+      format_utc(r.time), syslog_name(host, 255), syslog_name(app, 48),
+      r.stamp ? std::to_string(r.stamp->pid) : "-", syslog_name(name(r.kind), 32), device_id);
+}
+
+// One line a message: what a text may hold otherwise would begin another.
+std::string one_line(std::string text) {
   std::ranges::replace_if(
-      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return out + "\n";
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
+std::string cut_at_character(std::string text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0U) == 0x80U) {
+    --bytes_max;
+  }
+  text.resize(bytes_max);
+  return text;
+}
+
+constexpr std::string_view utf8_mark = "\xef\xbb\xbf";
+
+}  // namespace
+
+std::string syslog_line(const Found& found) {
+  std::string out =
+      syslog_header(found, found.record.source, "menshen") + syslog_parameters(found, true) + "]";
+  if (!found.record.message.empty()) {
+    out += fmt::format(" {}{}", utf8_mark, found.record.message);
+  }
+  return one_line(std::move(out)) + "\n";
+}
+
+std::string syslog_message(const Found& found, const std::string& origin, std::size_t bytes_max) {
+  const std::string begin = syslog_header(found, origin, "menshen-" + found.record.source) +
+                            fmt::format(" id=\"{}/{}\"", sd_value(origin), found.number);
+  const std::string text =
+      found.record.message.empty() ? "" : fmt::format(" {}{}", utf8_mark, found.record.message);
+  std::string out = begin + syslog_parameters(found, true) + "]" + text;
+  if (out.size() > bytes_max) out = begin + syslog_parameters(found, false) + "]" + text;
+  if (out.size() > bytes_max) {
+    // Only long texts are left to cut; the parameters must stay whole to be read at all.
+    Found shorter = found;
+    shorter.record.object = cut_at_character(shorter.record.object, 256);
+    shorter.record.policy_line = cut_at_character(shorter.record.policy_line, 64);
+    for (std::string* each : {&shorter.record.subject, &shorter.record.domain_src,
+                              &shorter.record.domain_dst, &shorter.record.action}) {
+      *each = cut_at_character(*each, 64);
+    }
+    out = cut_at_character(begin + syslog_parameters(shorter, false) + "]" + text, bytes_max);
+  }
+  return one_line(std::move(out));
+}
+
+std::string syslog_note(const SignedNote& note) {
+  const Checkpoint& c = note.checkpoint;
+  return fmt::format(
+      "<{}>1 {} {} menshen-auditd - checkpoint [{} id=\"{}/checkpoint-{}\" size=\"{}\" "
+      "note=\"{}\"]",
+      facility_log_audit * 8 + syslog_severity(Severity::info), format_utc(c.time),
+      syslog_name(c.origin, 255), device_id, sd_value(c.origin), c.number, c.size,
+      to_base64(as_bytes(note.text)));
 }
 
 }  // namespace menshen::audit

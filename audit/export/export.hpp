@@ -38,4 +38,14 @@ using Sink = std::function<Result<void>(std::string_view)>;
 [[nodiscard]] std::string cef_line(const Found& found);
 [[nodiscard]] std::string syslog_line(const Found& found);  // RFC 5424, without octet count
 
+// What the forwarder sends: RFC 5424 without newline, HOSTNAME the store's origin, APP-NAME
+// menshen-SOURCE, and an `id` (ORIGIN/NUMBER) by which a receiver knows a message that comes twice.
+// At most bytes_max (at least syslog_bytes_min): where it would be more, the detail is left out
+// (detail_bytes says how long it was), then texts are cut.
+inline constexpr std::size_t syslog_bytes_min = 2048;
+[[nodiscard]] std::string syslog_message(const Found& found, const std::string& origin,
+                                         std::size_t bytes_max);
+// A checkpoint as such a message: MSGID checkpoint, the note in base64 in the parameter `note`.
+[[nodiscard]] std::string syslog_note(const SignedNote& note);
+
 }  // namespace menshen::audit

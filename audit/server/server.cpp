@@ -90,6 +90,7 @@ class Server::Impl {
 
 std::chrono::milliseconds Server::Impl::wait_time() const {
   if (batch_.empty() && pending_.empty()) return idle_wait;
+  if (batch_.size() >= options_.batch_records_enough) return 0ms;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
       first_pending_ + options_.batch_delay - SteadyClock::now());
   return std::clamp<std::chrono::milliseconds>(left, 0ms, options_.batch_delay);

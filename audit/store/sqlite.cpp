@@ -142,6 +142,22 @@ Result<void> Database::execute(std::string_view sql) const {
   return {};
 }
 
+Result<void> Database::copy_to(const std::filesystem::path& path) const {
+  sqlite3* raw = nullptr;
+  const int opened =
+      sqlite3_open_v2(path.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXCLUSIVE, nullptr);
+  const Handle<sqlite3, &sqlite3_close_v2> target(raw);
+  if (opened != SQLITE_OK) return fail_sqlite(raw, opened);
+  sqlite3_backup* backup = sqlite3_backup_init(raw, "main", connection_.get(), "main");
+  if (backup == nullptr) return fail_sqlite(raw, sqlite3_errcode(raw));
+  const int copied = sqlite3_backup_step(backup, -1);
+  const int finished = sqlite3_backup_finish(backup);
+  if (copied != SQLITE_DONE) return fail_sqlite(raw, copied);
+  if (finished != SQLITE_OK) return fail_sqlite(raw, finished);
+  return {};
+}
+
 int Database::changes() const { return sqlite3_changes(connection_.get()); }
 bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_.get()) == 0; }
 

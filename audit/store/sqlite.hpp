@@ -55,6 +55,8 @@ class Database {
                                              const char* vfs = nullptr);
   [[nodiscard]] Result<Statement> prepare(std::string_view sql) const;
   [[nodiscard]] Result<void> execute(std::string_view sql) const;
+  // A copy of the whole database as it is now, while others write to it. The file must not exist.
+  [[nodiscard]] Result<void> copy_to(const std::filesystem::path& path) const;
   // Rows changed by the last insert; 0 where a trigger ignored it.
   [[nodiscard]] int changes() const;
   [[nodiscard]] bool in_transaction() const;

@@ -100,7 +100,8 @@ Result<void> Store::Impl::open_segment() {
       "PRAGMA cache_size = -16384"));
   CheckpointLog log =
       MENSHEN_TRY(CheckpointLog::open(paths_.notes(number), options_.file_mode, options_.disk));
-  tail_ = MENSHEN_TRY(check_tail(segment, log, key_.public_key(), retired_));
+  tail_ = MENSHEN_TRY(
+      check_tail(segment, log, key_.public_key(), retired_, !options_.key_lost_reason.empty()));
   if (tail_.size() < acknowledged_) {
     return fail(
         ErrorCode::corrupt,
@@ -162,6 +163,16 @@ Result<void> Store::Impl::begin_own_epoch() {
     made.object = format_fingerprint(key_.public_key().profile(), key_.public_key().fingerprint());
     made.message = "签名密钥已生成 / signing key made";
     MENSHEN_CHECK(append_own(std::move(made)));
+  }
+  if (!options_.key_lost_reason.empty()) {
+    Record lost;
+    lost.kind = Kind::admin;
+    lost.severity = Severity::critical;
+    lost.action = action_key_lost;
+    lost.object = format_fingerprint(key_.public_key().profile(), key_.public_key().fingerprint());
+    lost.message = "签名密钥丢失，改用新密钥 / the signing key was lost, a new one follows: " +
+                   options_.key_lost_reason;
+    MENSHEN_CHECK(append_own(std::move(lost)));
   }
   Record start;
   start.action = "store.start";

@@ -55,6 +55,9 @@ struct StoreOptions {
   // retention_days_min needs a reason, which is recorded at each start.
   std::int64_t retention_days = 0;
   std::string retention_reason;
+  // The signing key was lost: the present one follows it, on nobody's word but this. See
+  // store/recover.hpp; empty otherwise.
+  std::string key_lost_reason;
   bool index = true;                         // build the index for finding, in a thread of its own
   const Clock* clock = nullptr;              // null: the system's
   const char* sqlite_vfs = nullptr;          // null: SQLite's own; tests inject faults here

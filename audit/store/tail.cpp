@@ -156,14 +156,16 @@ class Follower {
 };
 
 Result<void> check_signature(const SignedNote& note, const PublicKey& key,
-                             const std::vector<PublicKey>& retired, Segment& segment) {
+                             const std::vector<PublicKey>& retired, Segment& segment,
+                             bool key_lost) {
   const Checkpoint& c = note.checkpoint;
   const PublicKey* signer = c.key == key.fingerprint() ? &key : nullptr;
   if (signer == nullptr) {
     // The key was rotated and nothing has been signed since: the last record says so.
     const auto record = segment.record(c.size);
     const auto old = std::ranges::find(retired, c.key, &PublicKey::fingerprint);
-    if (old != retired.end() && record && hands_over(as_bytes(*record), key)) signer = &*old;
+    const bool follows = key_lost || (record && hands_over(as_bytes(*record), key));
+    if (old != retired.end() && follows) signer = &*old;
   }
   if (signer == nullptr) {
     return fail_tail(
@@ -186,7 +188,7 @@ bool hands_over(Bytes record, const PublicKey& key) {
 }
 
 Result<Tail> check_tail(Segment& segment, CheckpointLog& log, const PublicKey& key,
-                        const std::vector<PublicKey>& retired) {
+                        const std::vector<PublicKey>& retired, bool key_lost) {
   Tail tail;
   TreeHasher hasher = MENSHEN_TRY(TreeHasher::make(key.profile()));
   const SegmentHead& head = segment.head();
@@ -208,7 +210,7 @@ Result<Tail> check_tail(Segment& segment, CheckpointLog& log, const PublicKey& k
       return fail_tail("检查点早于其分段", "a checkpoint is older than its segment");
     }
     if (at >= head.first) {
-      MENSHEN_CHECK(check_signature(*tail.last_note, key, retired, segment));
+      MENSHEN_CHECK(check_signature(*tail.last_note, key, retired, segment, key_lost));
     } else if (c.key != key.fingerprint() &&
                std::ranges::find(retired, c.key, &PublicKey::fingerprint) == retired.end()) {
       return fail_tail(

@@ -27,12 +27,15 @@ struct Tail {
 // the records must make its root, and so must those before the segment the note of the one before;
 // the blocks after the checkpoint must be what the tree says. The database must hold what the
 // log's last note says; notes that the log lacks are written to it (a crash between the two).
-// ErrorCode::corrupt says what is wrong and where; nothing was written then.
+// `key_lost`: the last checkpoint may be of any retired key. ErrorCode::corrupt says what is wrong
+// and where; nothing was written then.
 [[nodiscard]] Result<Tail> check_tail(Segment& segment, CheckpointLog& log, const PublicKey& key,
-                                      const std::vector<PublicKey>& retired);
+                                      const std::vector<PublicKey>& retired, bool key_lost = false);
 
 // Whether record n, which the last note ends with, hands over to `key`.
 [[nodiscard]] bool hands_over(Bytes record, const PublicKey& key);
 inline constexpr std::string_view action_rotate = "key.rotate";
+// Of the record that says which key follows one that was lost, signed by the new one alone.
+inline constexpr std::string_view action_key_lost = "key.lost";
 
 }  // namespace menshen::audit

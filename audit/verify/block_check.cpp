@@ -1,5 +1,7 @@
 #include "audit/verify/block_check.hpp"
 
+#include "audit/store/tail.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -72,7 +74,8 @@ void RecordsSeen::add(std::uint64_t n, const RecordView& record) {
   }
   last_time = record.time;
   if (record.source == "auditd" &&
-      (record.action == "key.rotate" || record.action == "segment.prune")) {
+      (record.action == action_rotate || record.action == action_key_lost ||
+       record.action == "segment.prune")) {
     acts.push_back(
         {n, std::string(record.action), std::string(record.object), std::string(record.detail)});
   }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "audit/store/checkpoint_log.hpp"
+#include "audit/store/tail.hpp"
 #include "audit/store/upkeep.hpp"
 #include "audit/verify/block_check.hpp"
 #include "base/file.hpp"
@@ -138,10 +139,11 @@ class Verifier {
   Step check_seal(std::uint64_t number, bool newest);
   Step check_pages(const Database& database);
   Step check_end();
-  Step check_expected_note();
+  Step check_expected_notes();
   Step check_pin();
   void watch(const RecordsSeen& seen);
   void warn(Text text);
+  [[nodiscard]] bool lost_to(const std::string& fingerprint, std::uint64_t size) const;
   [[nodiscard]] const PublicKey* key_of(const Digest& fingerprint) const;
 
   const VerifyOptions& options_;
@@ -149,14 +151,19 @@ class Verifier {
   const PublicKey& key_;
   std::vector<PublicKey> retired_;
   TreeHasher hasher_;
-  std::optional<SignedNote> expected_;
-  bool expected_met_ = false;
+  // Notes that the store must contain, by the size they cover.
+  struct Expected {
+    SignedNote note;
+    bool met = false;
+  };
+  std::multimap<std::uint64_t, Expected> expected_;
   std::string origin_;
   bool begun_ = false;
   Frontier frontier_;  // of the whole blocks so far, then of the records behind them, too
   Notes notes_;
   std::optional<SignedNote> previous_;
   std::map<std::uint64_t, std::string> rotations_;  // record -> fingerprint it hands over to
+  std::map<std::uint64_t, std::string> losses_;     // record -> fingerprint that follows a lost key
   std::uint64_t pruned_to_ = 0;                     // by the store's own word
   std::map<Digest, bool> signers_;
   WallTime last_time_ = 0;  // of the last good record
@@ -182,13 +189,20 @@ const PublicKey* Verifier::key_of(const Digest& fingerprint) const {
 }
 
 Result<void> Verifier::prepare() {
+  std::vector<SignedNote> notes = options_.witnessed;
   if (!options_.expect_at_least.empty()) {
-    expected_ = MENSHEN_TRY(parse_note(options_.expect_at_least));
-    const PublicKey* key = key_of(expected_->checkpoint.key);
-    if (key == nullptr || !verify_note(*expected_, *key)) {
-      return fail(ErrorCode::invalid, {"给定的检查点不是由该密钥签署的",
-                                       "the given checkpoint is not signed by this key"});
+    notes.push_back(MENSHEN_TRY(parse_note(options_.expect_at_least)));
+  }
+  for (SignedNote& note : notes) {
+    const PublicKey* key = key_of(note.checkpoint.key);
+    if (key == nullptr || !verify_note(note, *key)) {
+      return fail(ErrorCode::invalid,
+                  {fmt::format("给定的检查点 {} 不是由该密钥签署的", note.checkpoint.number),
+                   fmt::format("the given checkpoint {} is not signed by this key",
+                               note.checkpoint.number)});
     }
+    const std::uint64_t size = note.checkpoint.size;
+    expected_.emplace(size, Expected{std::move(note), false});
   }
   return {};
 }
@@ -273,7 +287,7 @@ Step Verifier::read_notes(Segment& segment, std::uint64_t number) {
     notes_.sizes.push_back(note->checkpoint.size);
     notes_.all.push_back(*std::move(note));
   }
-  if (expected_) notes_.sizes.push_back(expected_->checkpoint.size);
+  for (const auto& [size, expected] : expected_) notes_.sizes.push_back(size);
   std::ranges::sort(notes_.sizes);
   const auto [first, last] = std::ranges::unique(notes_.sizes);
   notes_.sizes.erase(first, last);
@@ -305,8 +319,7 @@ Step Verifier::check_log(std::uint64_t number) {
       return broken(std::move(found));
     }
     // Signed, and the database does not have it: it is judged when the end is known.
-    if (!expected_ || note->checkpoint.size > expected_->checkpoint.size) expected_ = *note;
-    expected_met_ = false;
+    expected_.emplace(note->checkpoint.size, Expected{*note, false});
   }
   if (i < notes_.all.size()) {
     const std::uint64_t from = notes_.all[i].checkpoint.number;
@@ -335,6 +348,7 @@ void Verifier::watch(const RecordsSeen& seen) {
   last_time_ = seen.last_time;
   for (const OwnAct& act : seen.acts) {
     if (act.action == "key.rotate") rotations_[act.n] = act.object;
+    if (act.action == action_key_lost) losses_[act.n] = act.object;
     if (act.action != "segment.prune") continue;
     const auto detail = nlohmann::json::parse(act.detail, nullptr, false);
     const auto last = detail.is_object() ? detail.find("last") : detail.end();
@@ -380,15 +394,23 @@ Step Verifier::grow(Segment& segment, const Digest& root) {
   return {};
 }
 
+// A record before `size` says that the key was lost and this one follows, and whoever verifies
+// agrees.
+bool Verifier::lost_to(const std::string& fingerprint, std::uint64_t size) const {
+  return std::ranges::find(options_.accept_keys, fingerprint) != options_.accept_keys.end() &&
+         std::ranges::any_of(losses_, [&](const auto& loss) {
+           return loss.first <= size && loss.second == fingerprint;
+         });
+}
+
 Step Verifier::check_signer(const SignedNote& note) {
   const Checkpoint& c = note.checkpoint;
   const PublicKey* key = key_of(c.key);
   if (key != nullptr && previous_ && previous_->checkpoint.key != c.key) {
     const auto handed = rotations_.find(previous_->checkpoint.size);
-    if (handed == rotations_.end() ||
-        handed->second != format_fingerprint(key->profile(), key->fingerprint())) {
-      key = nullptr;
-    }
+    const std::string fingerprint = format_fingerprint(key->profile(), key->fingerprint());
+    const bool handed_over = handed != rotations_.end() && handed->second == fingerprint;
+    if (!handed_over && !lost_to(fingerprint, c.size)) key = nullptr;
   }
   if (key == nullptr) {
     return broken(
@@ -450,8 +472,9 @@ Step Verifier::check_notes_at(std::uint64_t size, const std::vector<Digest>& beh
   peaks.insert(peaks.end(), behind_blocks.begin(), behind_blocks.end());
   const Frontier there = MENSHEN_READ(Frontier::make(size, std::move(peaks)));
   const Digest root = there.root(hasher_);
-  if (expected_ && expected_->checkpoint.size == size && expected_->checkpoint.root == root) {
-    expected_met_ = true;
+  const auto [first, last] = expected_.equal_range(size);
+  for (auto expected = first; expected != last; ++expected) {
+    if (expected->second.note.checkpoint.root == root) expected->second.met = true;
   }
   while (notes_.next < notes_.all.size() && notes_.all[notes_.next].checkpoint.size <= size) {
     const SignedNote& note = notes_.all[notes_.next++];
@@ -622,24 +645,27 @@ Step Verifier::check_segment(std::uint64_t number, bool newest) {
   return check_seal(number, newest);
 }
 
-Step Verifier::check_expected_note() {
-  if (!expected_ || expected_met_) return {};
-  const Checkpoint& c = expected_->checkpoint;
-  if (c.size + 1 < report_.first_record) {
-    warn({fmt::format("给定的检查点 {} 早于保存期，无从比对", c.number),
-          fmt::format("the given checkpoint {} is older than what is kept", c.number)});
-    return {};
+Step Verifier::check_expected_notes() {
+  for (const auto& [size, expected] : expected_) {
+    if (expected.met) continue;
+    const Checkpoint& c = expected.note.checkpoint;
+    if (c.size + 1 < report_.first_record) {
+      warn({fmt::format("给定的检查点 {} 早于保存期，无从比对", c.number),
+            fmt::format("the given checkpoint {} is older than what is kept", c.number)});
+      continue;
+    }
+    const bool there = c.size <= report_.records;
+    Break found =
+        break_at(there ? BreakKind::rewritten : BreakKind::truncated,
+                 there ? 0 : report_.records + 1, there ? 0 : c.size, c.time,
+                 {fmt::format("审计库不含已签署的检查点 {}（{}，{} 条记录）", c.number,
+                              format_utc(c.time), c.size),
+                  fmt::format("the store does not have the signed checkpoint {} ({}, {} records)",
+                              c.number, format_utc(c.time), c.size)});
+    found.checkpoint = c.number;
+    return broken(std::move(found));
   }
-  const bool there = c.size <= report_.records;
-  Break found =
-      break_at(there ? BreakKind::rewritten : BreakKind::truncated, there ? 0 : report_.records + 1,
-               there ? 0 : c.size, c.time,
-               {fmt::format("审计库不含已签署的检查点 {}（{}，{} 条记录）", c.number,
-                            format_utc(c.time), c.size),
-                fmt::format("the store does not have the signed checkpoint {} ({}, {} records)",
-                            c.number, format_utc(c.time), c.size)});
-  found.checkpoint = c.number;
-  return broken(std::move(found));
+  return {};
 }
 
 Step Verifier::check_pin() {
@@ -658,7 +684,7 @@ Step Verifier::check_pin() {
 
 Step Verifier::check_end() {
   MENSHEN_STEP(check_pin());
-  MENSHEN_STEP(check_expected_note());
+  MENSHEN_STEP(check_expected_notes());
   if (report_.first_record > 1 && pruned_to_ + 1 < report_.first_record) {
     return broken(
         break_at(BreakKind::deleted, 1, report_.first_record - 1, 0,

@@ -49,9 +49,13 @@ struct Break {
 };
 
 struct VerifyOptions {
-  std::filesystem::path public_key;  // PEM; empty: signing.pub of the store
-  std::string fingerprint;           // pinned: "sm3:..." or "sha256:..."; empty: not pinned
-  std::string expect_at_least;       // text of a note kept elsewhere; empty: none
+  std::filesystem::path public_key;   // PEM; empty: signing.pub of the store
+  std::string fingerprint;            // pinned: "sm3:..." or "sha256:..."; empty: not pinned
+  std::string expect_at_least;        // text of a note kept elsewhere; empty: none
+  std::vector<SignedNote> witnessed;  // notes kept elsewhere (verify/witness.hpp), any number
+  // Fingerprints of keys that followed a lost one: a change to one of them, by a record that says
+  // so, is no break. Only who lost the key can know them.
+  std::vector<std::string> accept_keys;
   // Also every byte of the files: by the seal of a finished segment, else by SQLite's own check.
   bool check_pages = true;
   unsigned threads = 0;  // 0: one a core

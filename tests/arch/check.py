@@ -102,7 +102,7 @@ LIBRARIES = [
     (r"libnftnl/", {"policy/nft/"}),
     (r"libmnl/", {"policy/nft/", "sensor/capture/"}),
     (r"sqlite3\.h$", {"audit/store/sqlite.cpp", "audit/testing/"}),
-    (r"openssl/", {"base/", "audit/crypto/", "compliance/catalogue/digest.cpp",
+    (r"openssl/", {"base/", "audit/crypto/", "audit/transport/", "compliance/catalogue/digest.cpp",
                    "sensor/detect/", "sensor/proto/", "console/http/"}),
     (r"magic\.h$", {"sensor/proto/file.cpp"}),
     (r"xlsxwriter", {"compliance/report/workbook.cpp"}),
