@@ -41,6 +41,10 @@ audit::ServerOptions server_options(const Settings& settings) {
       options.sources[source].insert(*uid);
     }
   }
+  options.sources["consoled"] = {0};
+  if (const auto uid = find_user(settings.text("console.user"))) {
+    options.sources["consoled"].insert(*uid);
+  }
   options.operators = members_of(settings.text("general.admin_group"));
   options.operators.insert(0);
   options.sources["menshen"] = options.operators;  // the command: what a person started

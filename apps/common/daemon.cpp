@@ -177,6 +177,7 @@ ControlOptions control_options(const Settings& settings, std::string_view socket
   options.socket = settings.text(socket_key);
   options.status_group = settings.text("general.status_group");
   options.admin_group = settings.text("general.admin_group");
+  options.console_user = settings.text("console.user");
   return options;
 }
 

@@ -424,6 +424,33 @@ void add_compliance(std::vector<SettingDefinition>& table) {
       });
 }
 
+void add_console(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          text("console.address", "127.0.0.1",
+               {"控制台监听的地址：应为管理口地址，勿使用租户侧地址；:: 表示全部地址",
+                "Address that the console listens on: the management interface's, never one on a "
+                "tenant's side; :: is every one"}),
+          integer("console.port", "8443", 1, 65535,
+                  {"控制台 HTTPS 端口", "HTTPS port of the console"}),
+          path("console.state_directory", "/var/lib/menshen/console",
+               {"控制台状态目录（账号、证书与私钥、审计暂存）",
+                "State of the console (accounts, certificate and key, its audit spool)"}),
+          path("console.pages", "/usr/share/menshen/console",
+               {"控制台页面文件目录", "Folder of the console's pages"}),
+          integer("console.idle_minutes", "15", 1, 480,
+                  {"无操作多少分钟后自动退出登录", "Minutes without activity that end a session"}),
+          integer("console.session_hours", "8", 1, 24,
+                  {"一次登录最长有效小时数", "Hours that a session lasts at most"}),
+          text("console.user", "menshen-console",
+               {"控制台守护进程的系统用户：可代其账号向其他守护进程请求，并以 consoled "
+                "名义提交审计记录；用户不存在则仅 root",
+                "System user of the console daemon: may ask the others on behalf of its accounts, "
+                "and its records are taken as consoled's; no such user: root alone"}),
+      });
+}
+
 void add_sandbox(std::vector<SettingDefinition>& table) {
   table.insert(
       table.end(),
@@ -457,6 +484,11 @@ void add_sandbox(std::vector<SettingDefinition>& table) {
           text("sandbox.collectd_user", "",
                {"以 root 启动时，采集守护进程切换到的用户；留空则不切换",
                 "User that the collecting daemon switches to when started as root; empty: none"}),
+          text("sandbox.consoled_user", "",
+               {"以 root 启动时，控制台守护进程切换到的用户；留空则不切换（由 systemd 的 User= "
+                "指定）",
+                "User that the console daemon switches to when started as root; empty: none "
+                "(systemd's User= names it)"}),
       });
 }
 
@@ -471,6 +503,7 @@ std::vector<SettingDefinition> make_table() {
   add_forward(table);
   add_collect(table);
   add_compliance(table);
+  add_console(table);
   add_sandbox(table);
   return table;
 }
@@ -492,11 +525,11 @@ bool same(const Settings& a, const Settings& b, const SettingDefinition& definit
 }
 
 // Two daemons in one socket or folder would take each other's place.
-constexpr std::array<std::string_view, 10> distinct_keys{
+constexpr std::array<std::string_view, 11> distinct_keys{
     "general.auditd_socket",   "general.policyd_socket",  "general.sensord_socket",
     "general.forwardd_socket", "general.collectd_socket", "sensor.state_directory",
     "policy.state_directory",  "audit.directory",         "forward.state_directory",
-    "collect.state_directory"};
+    "collect.state_directory", "console.state_directory"};
 
 void check_distinct(const Settings& settings, Diagnostics& diagnostics) {
   for (std::size_t i = 0; i < distinct_keys.size(); ++i) {

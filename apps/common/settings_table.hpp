@@ -17,7 +17,7 @@ inline constexpr std::string_view default_settings_file = "/etc/menshen/menshen.
 inline constexpr std::size_t settings_bytes_max = 1U << 20U;
 
 // Sections in order: general, inspection, sensor, policy, audit, forward, collect,
-// compliance, sandbox.
+// compliance, console, sandbox.
 [[nodiscard]] std::span<const SettingDefinition> settings_table();
 
 struct LoadedSettings {

@@ -68,7 +68,9 @@ std::string to_pretty(const Json& json) {
 }
 
 std::string encode_request(const Request& request) {
-  return to_line({{"version", control_version}, {"op", request.op}, {"args", request.args}});
+  Json json = {{"version", control_version}, {"op", request.op}, {"args", request.args}};
+  if (!request.person.empty()) json["person"] = request.person;
+  return to_line(json);
 }
 
 Result<Request> decode_request(std::string_view message) {
@@ -80,6 +82,7 @@ Result<Request> decode_request(std::string_view message) {
     if (!args->is_object()) return malformed();
     request.args = *args;
   }
+  request.person = text_at(json, "person");
   return request;
 }
 

@@ -1,8 +1,10 @@
 // What goes over a daemon's control socket: one JSON request, one JSON reply, any number of times.
 //
-//   request  {"version": 1, "op": "status", "args": {...}}
+//   request  {"version": 1, "op": "status", "args": {...}, "person": "alice"}
 //   reply    {"version": 1, "ok": true, "result": {...}}
 //            {"version": 1, "ok": false, "error": {"code": "denied", "zh": "...", "en": "..."}}
+//
+// `person` is left out but by the console, which asks for the people who are signed in to it.
 //
 // Both sides refuse another version. Every daemon answers "status" and "facts"; the others are in
 // its README.
@@ -23,6 +25,7 @@ inline constexpr int control_version = 1;
 struct Request {
   std::string op;
   Json args = Json::object();
+  std::string person = {};  // on whose behalf; empty: the peer's own
 };
 
 [[nodiscard]] std::string encode_request(const Request& request);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 
+#include "apps/common/daemon.hpp"
 #include "base/service.hpp"
 
 namespace menshen::apps {
@@ -77,6 +78,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::bind(const ControlOptions&
   std::unique_ptr<ControlServer> server(new ControlServer(std::move(listener), options, loop));
   server->status_gid_ = status_gid;
   server->admin_gid_ = admin_gid;
+  server->console_uid_ = find_user(options.console_user);
   return server;
 }
 
@@ -202,8 +204,18 @@ Result<Json> ControlServer::answer(std::string_view message, const Caller& calle
                 {fmt::format("用户 {} 无权执行操作 {}", caller.name, request.op),
                  fmt::format("the user {} may not ask for {}", caller.name, request.op)});
   }
+  Caller asking = caller;
+  if (!request.person.empty()) {
+    // Anybody else would speak in another's name.
+    if (caller.peer.uid != 0 && caller.peer.uid != console_uid_) {
+      return fail(ErrorCode::denied,
+                  {fmt::format("用户 {} 不得代他人请求", caller.name),
+                   fmt::format("the user {} may not ask for another", caller.name)});
+    }
+    asking.name = request.person + " (console)";
+  }
   try {
-    return found->second.handler(request.args, caller);
+    return found->second.handler(request.args, asking);
   } catch (const Json::exception&) {
     // A handler reads its arguments with the JSON library's typed accessors.
     return fail(ErrorCode::invalid, {"操作参数类型错误：" + request.op,

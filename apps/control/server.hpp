@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,8 @@ struct ControlOptions {
   std::filesystem::path socket;
   std::string status_group;  // by name; empty: root and the daemon's own user alone
   std::string admin_group;
-  std::size_t connections_max = 64;                           // more: the new one is closed
+  std::string console_user;          // by name: may ask on behalf of a person; beside root
+  std::size_t connections_max = 64;  // more: the new one is closed
   std::size_t request_bytes_max = 16U << 20U;                 // more: closed
   std::chrono::milliseconds idle = std::chrono::seconds(30);  // without a whole request: closed
 };
@@ -37,7 +39,7 @@ struct ControlOptions {
 struct Caller {
   PeerCredentials peer;
   std::vector<gid_t> groups;  // primary and supplementary
-  std::string name;           // of the user; "uid 1000" where it has none
+  std::string name;           // of the user; "uid 1000" where it has none; "alice (console)"
 };
 
 // The socket with the modes that the options ask for.
@@ -86,6 +88,7 @@ class ControlServer {
   EventLoop& loop_;
   gid_t status_gid_;
   gid_t admin_gid_;
+  std::optional<uid_t> console_uid_;
   std::map<std::string, Operation, std::less<>> operations_;
   std::map<int, std::unique_ptr<Connection>> connections_;
 };

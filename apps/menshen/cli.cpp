@@ -94,6 +94,7 @@ std::unique_ptr<CLI::App> make_app(Cli& cli, std::string& language) {
   add_policy_commands(*app, cli);
   add_audit_commands(*app, cli);
   add_comply_commands(*app, cli);
+  add_console_commands(*app, cli);
   add_status_command(*app, cli);
   add_settings_commands(*app, cli);
   return app;

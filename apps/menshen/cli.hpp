@@ -59,6 +59,7 @@ void add_sensor_commands(CLI::App& app, Cli& cli);
 void add_policy_commands(CLI::App& app, Cli& cli);
 void add_audit_commands(CLI::App& app, Cli& cli);
 void add_comply_commands(CLI::App& app, Cli& cli);
+void add_console_commands(CLI::App& app, Cli& cli);
 void add_status_command(CLI::App& app, Cli& cli);
 void add_settings_commands(CLI::App& app, Cli& cli);
 

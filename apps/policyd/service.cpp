@@ -357,6 +357,7 @@ void PolicyService::add_operations(ControlServer& server) {
   server.add("show", Access::status, [this](const Json&, const Caller&) { return show(); });
   server.add("prove", Access::status, [this](const Json&, const Caller&) { return prove(); });
   server.add("history", Access::status, [this](const Json&, const Caller&) { return history(); });
+  server.add("proposal", Access::status, [this](const Json&, const Caller&) { return proposal(); });
   server.add("approve", Access::admin,
              [this](const Json& args, const Caller& caller) { return approve(args, caller); });
   server.add("confirm", Access::admin,

@@ -1,9 +1,9 @@
 // policyd at work: what its control socket answers, what it does on its own (expiry, drift, drop
 // log).
 //
-// Operations: status, facts, show, prove, history (Access::status); plan, apply, approve, confirm,
-// rollback (Access::admin). Their shapes: docs/reference/control.md. Everything runs on the
-// daemon's event loop.
+// Operations: status, facts, show, prove, history, proposal (Access::status); plan, apply, approve,
+// confirm, rollback (Access::admin). Their shapes: docs/reference/control.md. Everything runs on
+// the daemon's event loop.
 #pragma once
 
 #include <memory>
@@ -53,6 +53,7 @@ class PolicyService {
 
   [[nodiscard]] Result<Json> apply(const Json& args, const Caller& caller);
   [[nodiscard]] Result<Json> approve(const Json& args, const Caller& caller);
+  [[nodiscard]] Result<Json> proposal() const;
   [[nodiscard]] Result<Json> confirm(const Caller& caller);
   [[nodiscard]] Result<Json> rollback(const Json& args, const Caller& caller);
   [[nodiscard]] Result<Json> history() const;

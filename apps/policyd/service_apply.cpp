@@ -200,7 +200,8 @@ Result<Json> PolicyService::approve(const Json& args, const Caller& caller) {
                 {"author", proposal_->author},
                 {"uid", caller.peer.uid},
                 {"pid", caller.peer.pid}};
-  if (caller.peer.uid == proposal_->uid) {
+  // People of the console share its user and differ by name.
+  if (caller.peer.uid == proposal_->uid && caller.name == proposal_->author) {
     act.severity = audit::Severity::medium;
     act.outcome = audit::Outcome::rejected;
     act.message = {"提交人不能批准自己的策略", "the author cannot approve the policy"};
@@ -213,6 +214,17 @@ Result<Json> PolicyService::approve(const Json& args, const Caller& caller) {
   // Others may have come into force since it was proposed.
   candidate.changes = policy::changes_between(*policy_, *candidate.policy);
   return install(std::move(candidate), std::move(act));
+}
+
+Result<Json> PolicyService::proposal() const {
+  if (!proposal_) {
+    return fail(ErrorCode::not_found, {"没有待批准的策略", "no policy waits to be approved"});
+  }
+  Json result = result_of(proposal_->candidate);
+  result["name"] = proposal_->candidate.active.name;
+  result["source"] = proposal_->candidate.active.source;
+  result["author"] = proposal_->author;
+  return result;
 }
 
 std::filesystem::path PolicyService::unconfirmed_file() const {

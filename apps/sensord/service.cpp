@@ -15,6 +15,7 @@ namespace menshen::apps {
 namespace {
 
 constexpr std::size_t rejected_logged_max = 20;
+constexpr std::size_t rejected_told_max = 500;
 
 // Packets that wait in the kernel's queue now; nothing where the kernel does not tell.
 std::optional<std::uint64_t> queue_depth(const UniqueFd& statistics, std::int64_t queue) {
@@ -105,6 +106,24 @@ Json rules_json(const LoadedRules& rules) {
           {"always_checked", summary.always_checked},
           {"loaded_at", format_utc(rules.loaded_at)}};
 }
+
+namespace {
+
+Json rejected_json(const LoadedRules& rules) {
+  Json list = Json::array();
+  for (const Diagnostics& file : rules.rules->diagnostics()) {
+    for (const Diagnostic& each : file.all()) {
+      if (each.severity != menshen::Severity::error || list.size() >= rejected_told_max) continue;
+      list.push_back({{"file", file.name()},
+                      {"line", each.range.begin.line},
+                      {"zh", each.text.zh},
+                      {"en", each.text.en}});
+    }
+  }
+  return list;
+}
+
+}  // namespace
 
 void log_rules(const LoadedRules& rules) {
   const auto& summary = rules.rules->summary();
@@ -232,6 +251,11 @@ void SensorService::add_operations(ControlServer& server, const std::function<vo
              [this](const Json&, const Caller&) -> Result<Json> { return status(); });
   server.add("facts", Access::status,
              [this](const Json&, const Caller&) -> Result<Json> { return facts(); });
+  server.add("rules", Access::status, [this](const Json&, const Caller&) -> Result<Json> {
+    Json json = rules_json(rules_);
+    json["errors"] = rejected_json(rules_);
+    return json;
+  });
   server.add(
       "reload", Access::admin, [this, reload](const Json&, const Caller& caller) -> Result<Json> {
         record({audit::Kind::admin,

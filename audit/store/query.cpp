@@ -207,6 +207,7 @@ class Reader::Impl::Pass {
   }
 
   Result<bool> block(std::uint64_t first) {
+    if (filter_.before != 0 && first >= filter_.before) return true;
     auto found = part_.segment.block(first);
     if (!found) {
       damaged_ = true;
@@ -219,6 +220,7 @@ class Reader::Impl::Pass {
   }
 
   Result<bool> give(std::uint64_t n, Bytes bytes) {
+    if (filter_.before != 0 && n >= filter_.before) return true;
     const auto seen = view_stored(bytes);
     if (!seen) {
       damaged_ = true;
@@ -273,6 +275,7 @@ Result<void> Reader::Impl::scan(const Filter& filter, const Each& each) {
     // Pruned since the folder was listed.
     if (!opened && opened.error().code == ErrorCode::not_found) continue;
     const std::shared_ptr<Part> found = MENSHEN_TRY(std::move(opened));
+    if (filter.before != 0 && found->segment.head().first >= filter.before) continue;
     if (!MENSHEN_TRY(Pass(*found, filter, each).run())) return {};
   }
   return {};

@@ -41,6 +41,7 @@ struct Filter {
   // Stands in message, object or detail, beginning where a word begins (Chinese: anywhere); ASCII
   // letters in either case.
   std::string text;
+  std::uint64_t before = 0;   // only records with a smaller number, for the next page; 0: all
   std::uint64_t limit = 100;  // 0: none
   bool scan = false;          // read every record and trust no index
 };

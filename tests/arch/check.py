@@ -63,6 +63,11 @@ STAGES = {
         "runs": {"catalogue", "collect", "checks", "tasks", "assess"},
         "report": {"catalogue", "collect", "checks", "tasks", "assess", "runs"},
     },
+    "console": {
+        "http": set(),
+        "api": {"http"},
+        "app": {"http", "api"},
+    },
 }
 
 # Call or construct -> what to use.
@@ -108,6 +113,7 @@ LIBRARIES = [
     (r"xlsxwriter", {"compliance/report/workbook.cpp"}),
     (r"CLI/", {"apps/"}),
     (r"httplib\.h$", {"console/http/"}),
+    (r"argon2\.h$|liboath/|qrencode\.h$", {"console/api/sign_in.cpp"}),
 ]
 
 SOURCE = (".cpp", ".hpp")
@@ -242,6 +248,9 @@ CASES = [
     ("audit/verify/a.cpp", '#include "audit/export/f.hpp"\n', ["1: stage verify may not"]),
     ("compliance/checks/a.cpp", '#include "compliance/assess/f.hpp"\n', ["1: stage checks"]),
     ("compliance/report/a.cpp", '#include "compliance/catalogue/f.hpp"\n', []),
+    ("console/http/a.cpp", '#include "console/api/f.hpp"\n', ["1: stage http may not"]),
+    ("console/api/a.cpp", '#include "console/app/f.hpp"\n', ["1: stage api may not"]),
+    ("console/app/a.cpp", '#include "console/api/f.hpp"\n#include "policy/p.hpp"\n', []),
     ("audit/store/a.cpp", '#include "audit/testing/f.hpp"\n', ["1: for tests"]),
     ("sensor/flow/a.cpp", '#include "sensor/packet/test_batch.hpp"\n', ["1: for tests"]),
     ("sensor/packet/test_batch.hpp", '#include "tests/testkit/f.hpp"\n', []),

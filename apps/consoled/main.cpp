@@ -1,0 +1,160 @@
+// menshen-consoled: the web console. It has no right on the system: what it shows and does, it asks
+// the other daemons for, on behalf of the person who is signed in.
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <thread>
+
+#include "apps/common/audit_record.hpp"
+#include "apps/common/console_files.hpp"
+#include "apps/common/daemon.hpp"
+#include "apps/control/client.hpp"
+#include "apps/menshen/audit_control.hpp"
+#include "console/app/console.hpp"
+#include "console/http/certificate.hpp"
+#include "console/http/server.hpp"
+
+namespace menshen::apps {
+namespace {
+
+constexpr std::chrono::seconds answer_timeout{120};
+
+Result<Json> ask(const Settings& settings, const console::Question& question, const Json& args) {
+  if (question.daemon == "auditd") return ask_auditd(settings, {{"op", question.op}});
+  return control_call(settings.text("general." + question.daemon + "_socket"),
+                      {question.op, args, question.person}, answer_timeout);
+}
+
+console::ConsoleOptions console_options(const Settings& settings, const ConsoleFiles& files) {
+  console::ConsoleOptions options;
+  options.accounts = files.accounts;
+  options.name = settings.text("general.name");
+  options.sessions.idle = std::chrono::minutes(settings.integer("console.idle_minutes"));
+  options.sessions.absolute = std::chrono::hours(settings.integer("console.session_hours"));
+  return options;
+}
+
+// SIGTERM ends the server, SIGHUP takes the certificate that the file holds now.
+class SignalWatch {
+ public:
+  SignalWatch(Signals& signals, console::Server& server, console::Console& console, UniqueFd quit)
+      : signals_(signals),
+        server_(server),
+        console_(console),
+        quit_(std::move(quit)),
+        thread_([this] { watch(); }) {}
+  ~SignalWatch() {
+    static_cast<void>(::eventfd_write(quit_.get(), 1));
+    thread_.join();
+  }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+ private:
+  void watch() {
+    std::array<pollfd, 2> fds{{{signals_.fd(), POLLIN, 0}, {quit_.get(), POLLIN, 0}}};
+    for (;;) {
+      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+      if (fds[1].revents != 0) return;
+      switch (signals_.take()) {
+        case Signal::none:
+          break;
+        case Signal::reload:
+          notify_reloading();
+          if (const auto done = server_.reload_certificate(); !done) {
+            log_error(LogLevel::error, done.error());
+          }
+          notify_ready("certificate read again");
+          break;
+        case Signal::stop:
+          notify_stopping();
+          console_.end_streams();
+          server_.stop();
+          return;
+      }
+    }
+  }
+
+  Signals& signals_;
+  console::Server& server_;
+  console::Console& console_;
+  UniqueFd quit_;
+  std::thread thread_;
+};
+
+SandboxPlan sandbox_plan(const Settings& settings, const ConsoleFiles& files) {
+  SandboxPlan plan;
+  plan.read_only = {"/proc", "/etc", "/usr/share/zoneinfo", settings.text("audit.directory"),
+                    settings.text("compliance.output")};
+  plan.read_write = {files.folder};
+  // To connect to the others' sockets, wherever each is.
+  for (const char* socket :
+       {"general.auditd_socket", "general.policyd_socket", "general.sensord_socket"}) {
+    plan.read_only.push_back(std::filesystem::path(settings.text(socket)).parent_path());
+  }
+  return plan;
+}
+
+Result<void> run(Daemon& daemon) {
+  const Settings& settings = daemon.settings;
+  const ConsoleFiles files = ConsoleFiles::of(settings);
+  MENSHEN_CHECK(prepare_directory(files.folder, settings, "sandbox.consoled_user", 0700));
+  // What is read and bound here needs no right later.
+  auto pages = MENSHEN_TRY(console::Pages::load(settings.text("console.pages")));
+  console::ServerOptions options;
+  options.address = settings.text("console.address");
+  options.port = static_cast<std::uint16_t>(settings.integer("console.port"));
+  options.certificate = files.certificate;
+  auto server = MENSHEN_TRY(console::Server::bind(options));
+  MENSHEN_CHECK(confine(daemon, "sandbox.consoled_user", sandbox_plan(settings, files)));
+  const bool made =
+      MENSHEN_TRY(console::ensure_certificate(files.certificate, settings.text("general.name")));
+  if (made) {
+    log(LogLevel::notice, {"已生成自签名证书", "a self-signed certificate was made"});
+  }
+  MENSHEN_CHECK(server->reload_certificate());
+
+  audit::ClientOptions client = audit_client_options(settings, "consoled", files.folder);
+  const auto audit = MENSHEN_TRY(audit::Client::start(client));
+  console::Backend backend;
+  backend.ask = [&settings](const console::Question& question, const Json& args) {
+    return ask(settings, question, args);
+  };
+  backend.record = [&audit](audit::Record record) { return audit->submit_durable(record); };
+  backend.reload_certificate = [&server] { return server->reload_certificate(); };
+  backend.audit_directory = settings.text("audit.directory");
+  backend.compliance_directory = settings.text("compliance.output");
+  backend.certificate = files.certificate;
+  backend.setup_code = files.setup_code;
+  backend.clock = &system_clock();
+  const auto console = MENSHEN_TRY(console::Console::open(console_options(settings, files),
+                                                          std::move(backend), std::move(pages)));
+  UniqueFd quit(::eventfd(0, EFD_CLOEXEC));
+  if (!quit) return fail_errno({"无法创建 eventfd", "cannot make an eventfd"});
+  const SignalWatch watch(daemon.signals, *server, *console, std::move(quit));
+  log(LogLevel::notice,
+      {fmt::format("控制台已就绪：https://{}:{}/", options.address, server->port()),
+       fmt::format("the console is ready: https://{}:{}/", options.address, server->port())});
+  if (console->needs_setup()) {
+    log(LogLevel::notice,
+        {"尚未设置三员账号：请执行 menshen console setup 取得初始化码",
+         "the three administrators are not set up: menshen console setup shows the code for it"});
+  }
+  notify_ready(fmt::format("port {}", server->port()));
+  return server->run(*console);
+}
+
+}  // namespace
+}  // namespace menshen::apps
+
+int main(int argc, char** argv) {
+  return menshen::apps::run_daemon(
+      argc, argv,
+      {"menshen-consoled",
+       {"门神控制台守护进程：经 HTTPS 提供管理页面，代登录者向其他守护进程请求",
+        "The console daemon of Menshen: serves the administrators' pages over HTTPS and asks the "
+        "other daemons on their behalf"}},
+      menshen::apps::run);
+}
