@@ -392,7 +392,9 @@ Result<void> Store::Impl::rotate_key(std::string_view subject) {
   record.message = "签名密钥轮换，由旧密钥签署 / signing key rotated, signed by the old one";
   record.detail = nlohmann::ordered_json{{"public_key", pub.pem()}}.dump();
   MENSHEN_CHECK(append_own(std::move(record)));
-  static_cast<void>(MENSHEN_TRY(checkpoint()));  // the old key's last
+  // The old key's last: the hand-over must be the last record it covers, so no word about the clock
+  // may come between.
+  if (auto noted = note_at_end(); !noted) return broken(std::move(noted));
   std::filesystem::rename(fresh, paths_.signing_key, none);
   if (none) {
     return fail_errno({"无法启用新密钥", "cannot put the new key in place"}, none.value());
