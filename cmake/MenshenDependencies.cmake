@@ -11,7 +11,8 @@ find_package(CLI11 REQUIRED)
 find_package(Catch2 2 REQUIRED)
 find_package(tl-expected REQUIRED)
 foreach(lib IN ITEMS libpcap libhs libnftnl libmnl libnetfilter_queue libnetfilter_log htp libpcre2-8 libseccomp
-                     libcap-ng libsystemd xlsxwriter libmagic libbrotlidec libbrotlienc libzstd libnghttp2 libpsl)
+                     libcap-ng libsystemd xlsxwriter libmagic jemalloc libbrotlidec libbrotlienc libzstd
+                     libnghttp2 libpsl)
   string(REGEX REPLACE "^lib|-8$" "" name ${lib})
   string(REPLACE "-" "_" name ${name})
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${lib})

@@ -50,11 +50,21 @@ function(menshen_module name)
     string(REGEX REPLACE "_main$" "" target ${file})
     add_executable(${name}_${target} ${program})
     target_link_libraries(${name}_${target} PRIVATE menshen_${name})
+    menshen_allocator(${name}_${target})
   endforeach()
   if(benches AND NOT MENSHEN_FUZZ)
     add_executable(${name}_bench ${benches})
     target_link_libraries(${name}_bench PRIVATE menshen_${name} testkit ${arg_TEST_LINK})
     add_test(NAME "${name}: benchmarks run" COMMAND ${name}_bench --benchmark-samples 1)
+  endif()
+endfunction()
+
+# Programs that inspect packets: transactions, bodies and events come and go with them, and jemalloc
+# takes a sixth to a quarter less time for the whole than the C library. The sanitizers have an
+# allocator of their own.
+function(menshen_allocator target)
+  if(NOT MENSHEN_SANITIZE AND NOT MENSHEN_FUZZ)
+    target_link_libraries(${target} PRIVATE PkgConfig::jemalloc)
   endif()
 endfunction()
 
