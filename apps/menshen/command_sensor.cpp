@@ -92,7 +92,8 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.engine.hosts = MENSHEN_TRY(sensor::HostPolicies::parse(arguments.host_policies));
   options.engine.exceptions =
       MENSHEN_TRY(sensor::ExceptionPolicies::parse(arguments.exception_policies));
-  options.engine.log_flows = options.engine.log_transactions = !arguments.alerts_only;
+  options.engine.log_flows = options.engine.log_transactions = options.engine.log_files =
+      !arguments.alerts_only;
   options.engine.log_anomalies = !arguments.alerts_only;
   const sensor::ReplaySummary summary = MENSHEN_TRY(sensor::replay(options));
   std::size_t rejected = 0;

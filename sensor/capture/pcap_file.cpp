@@ -1,5 +1,6 @@
 #include "sensor/capture/pcap_file.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pcap/pcap.h>
 #include <sys/stat.h>
@@ -11,7 +12,10 @@
 #include <optional>
 #include <vector>
 
+#include "base/file.hpp"
 #include "base/handle.hpp"
+#include "sensor/capture/classic_pcap.hpp"
+#include "sensor/capture/file_port.hpp"
 
 namespace menshen::sensor {
 
@@ -45,87 +49,52 @@ std::optional<LinkType> link_type(int dlt) {
   }
 }
 
-class PcapFile final : public PacketPort {
+class PcapFile final : public FilePort {
  public:
   PcapFile(PcapHandle pcap, LinkType link, std::string name)
-      : pcap_(std::move(pcap)), link_(link), name_(std::move(name)) {}
+      : FilePort(std::move(name)), pcap_(std::move(pcap)), link_(link) {}
 
-  Result<std::size_t> receive(PacketBatch& batch, std::chrono::milliseconds /*timeout*/) override {
-    if (damage_) {
-      finished_ = true;
-      return tl::make_unexpected(*std::exchange(damage_, std::nullopt));
-    }
+ private:
+  static constexpr std::size_t arena_bytes_max = 1U << 20U;  // a batch's frames stay in the cache
+
+  std::size_t read(PacketBatch& batch) override {
     arena_.clear();
     offsets_.clear();
     const std::size_t before = batch.packets().size();
-    while (!finished_ && !damage_ && !batch.full() && arena_.size() < arena_bytes_max) {
+    while (!over() && !batch.full() && arena_.size() < arena_bytes_max) {
       pcap_pkthdr* header = nullptr;
       const u_char* bytes = nullptr;
       const int status = pcap_next_ex(pcap_.get(), &header, &bytes);
       if (status == 1) {
         take(batch, *header, bytes);
       } else if (status == PCAP_ERROR_BREAK) {
-        finished_ = true;
+        end();
       } else {
-        damage_ = damaged();
+        const std::string why = pcap_geterr(pcap_.get());
+        damaged({why, why});
       }
     }
     // The arena moves while it grows, so the records learn where their bytes are at the end.
     const auto packets = batch.packets().subspan(before);
     for (std::size_t i = 0; i < packets.size(); ++i) packets[i].data = arena_.data() + offsets_[i];
-    if (packets.empty() && damage_) return receive(batch, {});
     return packets.size();
   }
 
-  Result<void> give_verdicts(PacketBatch& batch) override {
-    for (const PacketMeta& packet : batch.packets()) {
-      ++(packet.verdict == Verdict::accept ? counters_.accepted
-         : packet.verdict == Verdict::drop ? counters_.dropped
-                                           : counters_.rejected);
-    }
-    return {};
-  }
-
-  PortCounters counters() const override { return counters_; }
-  int fd() const noexcept override { return -1; }
-  bool finished() const noexcept override { return finished_; }
-  bool is_inline() const noexcept override { return false; }
-
- private:
-  static constexpr std::size_t arena_bytes_max = 1U << 20U;  // a batch's frames stay in the cache
-
   void take(PacketBatch& batch, const pcap_pkthdr& header, const u_char* bytes) {
-    ++counters_.packets;
     const std::size_t kept = std::min<std::size_t>(header.caplen, frame_bytes_max);
-    if (kept < header.len) ++counters_.cut_short;
-    counters_.bytes += header.len;
     offsets_.push_back(arena_.size());
     arena_.resize(arena_.size() + kept);
     if (kept != 0) std::memcpy(arena_.data() + offsets_.back(), bytes, kept);
-    PacketMeta& packet = batch.push();
+    PacketMeta& packet = add(batch, kept, header.len);
     packet.link = link_;
-    packet.length = static_cast<std::uint32_t>(kept);
-    packet.id = static_cast<std::uint32_t>(counters_.packets);
     // Nanosecond precision was asked for, so tv_usec counts nanoseconds.
     packet.time = WallTime{header.ts.tv_sec} * second + header.ts.tv_usec;
   }
 
-  [[nodiscard]] Error damaged() const {
-    const std::uint64_t number = counters_.packets + 1;
-    const std::string_view why = pcap_geterr(pcap_.get());
-    return {ErrorCode::corrupt,
-            {fmt::format("抓包文件 {} 在第 {} 个报文处损坏：{}", name_, number, why),
-             fmt::format("the capture file {} is damaged at packet {}: {}", name_, number, why)}};
-  }
-
   PcapHandle pcap_;
   LinkType link_;
-  std::string name_;
-  PortCounters counters_;
   std::vector<std::byte> arena_;
   std::vector<std::size_t> offsets_;
-  std::optional<Error> damage_;
-  bool finished_ = false;
 };
 
 struct CloseFile {
@@ -136,15 +105,19 @@ struct CloseFile {
 
 Result<std::unique_ptr<PacketPort>> open_pcap_file(const std::filesystem::path& path) {
   const std::string name = path.string();
-  std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rbe"));
   const Text trying{fmt::format("无法打开抓包文件 {}", name),
                     fmt::format("cannot open the capture file {}", name)};
-  if (file == nullptr) return fail_errno(trying);
+  UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor) return fail_errno(trying);
   // libpcap's own message for a folder is about its magic number.
   struct stat status {};
-  if (fstat(fileno(file.get()), &status) == 0 && S_ISDIR(status.st_mode)) {
+  if (fstat(descriptor.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
     return fail_errno(trying, EISDIR);
   }
+  if (auto classic = open_classic_pcap(descriptor, name)) return classic;
+  std::unique_ptr<std::FILE, CloseFile> file(fdopen(descriptor.get(), "rb"));
+  if (file == nullptr) return fail_errno(trying);
+  descriptor.release();
   std::array<char, PCAP_ERRBUF_SIZE> error{};
   PcapHandle pcap(pcap_fopen_offline_with_tstamp_precision(file.get(), PCAP_TSTAMP_PRECISION_NANO,
                                                            error.data()));

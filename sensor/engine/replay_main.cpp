@@ -5,6 +5,7 @@
 //                 [--classification FILE] [--no-checksum] [--ips] [--midstream]
 //                 [--host-os-policy PREFIX=POLICY]... [--exception-policy TRIGGER=POLICY]...
 //                 [--alerts-per-packet N] [--threshold-file FILE]
+//                 [--alerts-only] [--cache DIR]
 #include <fmt/format.h>
 #include <getopt.h>
 
@@ -28,6 +29,8 @@ constexpr option known[] = {
     {"exception-policy", required_argument, nullptr, 'x'},
     {"threshold-file", required_argument, nullptr, 't'},
     {"alerts-per-packet", required_argument, nullptr, 'a'},
+    {"cache", required_argument, nullptr, 'k'},
+    {"alerts-only", no_argument, nullptr, 'l'},
     {},
 };
 
@@ -78,6 +81,13 @@ bool read_option(int letter, ReplayOptions& options, Lists& lists) {
     case 'a':
       options.engine.alerts_per_packet_max = std::strtoul(value.c_str(), nullptr, 10);
       return options.engine.alerts_per_packet_max != 0;
+    case 'k':
+      options.rule_options.pattern_cache = value;
+      return true;
+    case 'l':
+      options.engine.log_anomalies = false;
+      options.engine.log_flows = options.engine.log_transactions = options.engine.log_files = false;
+      return true;
     default:
       return false;
   }
@@ -91,10 +101,11 @@ void report(const ReplaySummary& summary) {
   const auto seconds = [](std::chrono::nanoseconds time) {
     return std::chrono::duration<double>(time).count();
   };
-  fmt::print(stderr, "rules {} / {}, packets {}, alerts {}, events {}, seconds {:.3f} + {:.3f}\n",
+  fmt::print(stderr,
+             "rules {} / {}, packets {}, alerts {}, events {}, CPU seconds {:.3f} + {:.3f}\n",
              summary.rules->summary().loaded, summary.rules->summary().rejected,
              summary.counters.packets, summary.counters.alerts, summary.events_written,
-             seconds(summary.load_time), seconds(summary.replay_time));
+             seconds(summary.load_cpu), seconds(summary.replay_cpu));
 }
 
 int run(int argc, char** argv) {
