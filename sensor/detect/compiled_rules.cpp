@@ -87,6 +87,16 @@ void add_always(AlwaysRules& always, const Rule& rule, RuleIndex index) {
   }
 }
 
+// False: the rule names another protocol by its number (ip_proto).
+bool ip_proto_fits(const Rule& rule, std::size_t transport) {
+  return std::all_of(rule.header.begin(), rule.header.end(), [&](const HeaderTest& test) {
+    const auto* field = std::get_if<FieldTest>(&test);
+    const bool named = field != nullptr && field->field == Field::ip_proto &&
+                       field->range.kind == NumberRange::Kind::equal && field->range.first <= 255;
+    return !named || transport_index(static_cast<IpProto>(field->range.first)) == transport;
+  });
+}
+
 bool goes(const Rule& rule, Direction direction) {
   return rule.transactional ||
          (direction == Direction::to_server ? rule.flow.to_server : rule.flow.to_client);
@@ -119,12 +129,11 @@ class Compiler {
     for (std::size_t t = 0; t < transports; ++t) index_addresses(t);
     for (std::size_t t = 0; t < transports; ++t) {
       for (std::size_t d = 0; d < directions; ++d) {
-        add_job(packet_[t][d], compiled_.packet[t][d].patterns);
-        add_job(short_packet_[t][d], compiled_.packet[t][d].short_patterns);
+        add_jobs(packet_[t][d], compiled_.packet[t][d]);
       }
     }
     for (std::size_t d = 0; d < directions; ++d) {
-      add_job(stream_[d], compiled_.stream[d].patterns);
+      add_jobs(stream_[d], compiled_.stream[d]);
       for (auto& [key, group] : transaction_[d]) {
         add_job(group.patterns, transaction_databases_.emplace_back());
       }
@@ -153,6 +162,10 @@ class Compiler {
     }
   };
   using Patterns = std::vector<Pattern>;
+  struct PayloadPatterns {
+    Patterns whole;
+    Patterns shorter;
+  };
   struct BufferPatterns {
     Patterns patterns;
     AppProtoSet protos;  // of its rules
@@ -222,25 +235,24 @@ class Compiler {
       const auto d = static_cast<std::size_t>(direction);
       const auto pattern = choose_fast_pattern(rule, direction);
       const bool short_one = pattern && is_short(content_at(rule, *pattern));
-      const auto add = [&](Patterns& patterns, Patterns* short_patterns, PayloadGroup& group) {
-        if (pattern && !short_one) {
-          patterns.push_back(to_pattern(content_at(rule, *pattern), index));
-        } else if (pattern && short_patterns != nullptr) {
-          short_patterns->push_back(to_pattern(content_at(rule, *pattern), index));
-        } else {
+      const auto add = [&](PayloadPatterns& patterns, PayloadGroup& group, bool takes_short) {
+        if (!pattern || (short_one && !takes_short)) {
           add_always(group.always, rule, index);
           ++compiled_.summary.always_checked;
+          return;
         }
+        Pattern literal = to_pattern(content_at(rule, *pattern), index);
+        (short_one ? patterns.shorter : patterns.whole).push_back(std::move(literal));
       };
       for (std::size_t t = 0; t < transports; ++t) {
-        if (!transport_fits(rule.proto.transport, t)) continue;
+        if (!transport_fits(rule.proto.transport, t) || !ip_proto_fits(rule, t)) continue;
         // What TCP's stream does not carry is looked at packet by packet.
         if (packets || t != 0) {
-          add(packet_[t][d], &short_packet_[t][d], compiled_.packet[t][d]);
+          add(packet_[t][d], compiled_.packet[t][d], true);
         }
       }
       if (!streams) continue;
-      add(stream_[d], nullptr, compiled_.stream[d]);
+      add(stream_[d], compiled_.stream[d], false);
       compiled_.stream_wanted[d] = true;
       if (pattern && !short_one) compiled_.stream_preselected[d][index] = true;
     }
@@ -279,6 +291,11 @@ class Compiler {
     if (!patterns.empty()) jobs_.push_back({&patterns, &database});
   }
 
+  void add_jobs(const PayloadPatterns& patterns, PayloadGroup& group) {
+    add_job(patterns.whole, group.patterns);
+    add_job(patterns.shorter, group.short_patterns);
+  }
+
   // The largest first: the last to end is a small one.
   Result<void> compile_all() {
     std::ranges::sort(jobs_, std::ranges::greater(),
@@ -314,10 +331,9 @@ class Compiler {
   CompiledRules& compiled_;
   const PatternCache* cache_;
   std::size_t threads_;
-  std::array<ByDirection<Patterns>, transports> packet_;
-  std::array<ByDirection<Patterns>, transports> short_packet_;
+  std::array<ByDirection<PayloadPatterns>, transports> packet_;
   std::array<std::vector<RuleIndex>, transports> ip_only_;
-  ByDirection<Patterns> stream_;
+  ByDirection<PayloadPatterns> stream_;
   ByDirection<std::map<GroupKey, BufferPatterns>> transaction_;
   std::deque<std::optional<MultiPattern>> transaction_databases_;  // in the order of transaction_
   std::vector<Job> jobs_;
@@ -339,8 +355,9 @@ void AlwaysRules::append(std::uint16_t source, std::uint16_t destination,
 std::vector<const MultiPattern*> CompiledRules::databases() const {
   std::vector<const MultiPattern*> all;
   const auto add = [&all](const PayloadGroup& group) {
-    if (group.patterns) all.push_back(&*group.patterns);
-    if (group.short_patterns) all.push_back(&*group.short_patterns);
+    for (const auto* patterns : {&group.patterns, &group.short_patterns}) {
+      if (*patterns) all.push_back(&**patterns);
+    }
   };
   for (const auto& by_direction : packet) {
     for (const PayloadGroup& group : by_direction) add(group);

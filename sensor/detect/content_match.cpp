@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
+
+#include "sensor/detect/literal_search.hpp"
 
 #include "sensor/detect/dataset.hpp"
 
@@ -12,36 +13,78 @@ namespace {
 
 constexpr std::size_t npos = std::string_view::npos;
 
-constexpr unsigned char fold(unsigned char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c + 32) : c;
+// The places where a content without variables and not relative to another one may stand.
+struct Range {
+  std::int64_t first = 0;  // it begins at or after
+  std::int64_t last = 0;   // and ends at or before
+};
+Range range_of(const Content& content, const BufferView& buffer, std::int64_t offset,
+               std::int64_t depth) noexcept {
+  const auto skipped = static_cast<std::int64_t>(buffer.stream_offset);
+  const auto length = static_cast<std::int64_t>(content.pattern.size());
+  Range range{std::max<std::int64_t>(0, offset - skipped),
+              static_cast<std::int64_t>(buffer.bytes.size())};
+  if (content.startswith) range.last = std::min(range.last, length - skipped);
+  if (content.depth) range.last = std::min(range.last, offset + depth - skipped);
+  return range;
 }
 
-bool equal_folded(const char* text, std::string_view lower) {
-  for (std::size_t i = 0; i < lower.size(); ++i) {
-    if (fold(static_cast<unsigned char>(text[i])) != static_cast<unsigned char>(lower[i]))
-      return false;
-  }
-  return true;
+bool has_fixed_place(const Content& content) noexcept {
+  const auto varies = [](const std::optional<Operand>& operand) {
+    return operand && operand->variable >= 0;
+  };
+  return !content.distance && !content.within && !varies(content.offset) && !varies(content.depth);
 }
 
-std::size_t find_folded(std::string_view text, std::string_view lower) {
-  const unsigned char first = static_cast<unsigned char>(lower.front());
-  const bool letter = first >= 'a' && first <= 'z';
-  for (std::size_t i = 0; i + lower.size() <= text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool begins = c == first || (letter && c + 32 == first);
-    if (begins && equal_folded(text.data() + i, lower)) return i;
+std::size_t find_within(const Content& content, const BufferView& buffer, Range range,
+                        std::size_t start) noexcept {
+  const auto size = static_cast<std::int64_t>(buffer.bytes.size());
+  const auto length = static_cast<std::int64_t>(content.pattern.size());
+  if (content.endswith) {
+    range.first = std::max(range.first, size - length);
+    if (range.last < size) return npos;
   }
-  return npos;
+  range.first = std::max(range.first, static_cast<std::int64_t>(start));
+  if (range.first < 0 || range.last > size || range.first + length > range.last) return npos;
+  return find_pattern(as_text(buffer.bytes), content, static_cast<std::size_t>(range.first),
+                      static_cast<std::size_t>(range.last));
+}
+
+// Whether the content stands somewhere at or after `start`, wherever earlier tests end.
+bool anywhere(const Content& content, const BufferView& buffer, std::size_t start) noexcept {
+  if (!has_fixed_place(content)) {
+    const std::string_view text = as_text(buffer.bytes);
+    return find_pattern(text, content, std::min(start, text.size()), text.size()) != npos;
+  }
+  const Range range = range_of(content, buffer, content.offset ? content.offset->value : 0,
+                               content.depth ? content.depth->value : 0);
+  return find_within(content, buffer, range, start) != npos;
 }
 
 class Matcher {
  public:
   Matcher(const BufferView& buffer, MatchScratch& scratch) : buffer_(buffer), scratch_(scratch) {}
 
-  bool run(const std::vector<Test>& tests) { return from(tests, 0, 0); }
+  bool run(const std::vector<Test>& tests) {
+    scratch_.absent = first_absent(tests);
+    if (scratch_.absent) return false;
+    const auto* only = tests.size() == 1 ? std::get_if<Content>(&tests[0].what) : nullptr;
+    if (only != nullptr && !only->negated && has_fixed_place(*only)) return true;
+    const bool holds = from(tests, 0, 0);
+    scratch_.absent.reset();  // that of tests on decoded bytes is another one
+    return holds;
+  }
 
  private:
+  // Places and expressions are only tried where all contents are there.
+  [[nodiscard]] std::optional<std::size_t> first_absent(const std::vector<Test>& tests) const {
+    for (std::size_t i = 0; i < tests.size(); ++i) {
+      const auto* content = std::get_if<Content>(&tests[i].what);
+      if (content != nullptr && !content->negated && !anywhere(*content, buffer_, 0)) return i;
+    }
+    return std::nullopt;
+  }
+
   // Whether the tests from `index` on hold, the last match having ended at `end`.
   bool from(const std::vector<Test>& tests, std::size_t index, std::size_t end) {
     for (; index < tests.size(); ++index) {
@@ -115,31 +158,16 @@ class Matcher {
 
   // The first place at or after `start` that the content's modifiers allow.
   std::size_t find(const Content& content, std::size_t end, std::size_t start) const {
-    const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
-    const auto length = static_cast<std::int64_t>(content.pattern.size());
-    std::int64_t first = 0;
-    std::int64_t last = size;  // the match ends at or before it
-    if (content.distance || content.within) {
-      const std::int64_t distance = content.distance ? value(*content.distance) : 0;
-      first = std::max<std::int64_t>(0, static_cast<std::int64_t>(end) + distance);
-      if (content.within) {
-        last = std::min(last, static_cast<std::int64_t>(end) + distance + value(*content.within));
-      }
-    } else {
-      const auto skipped = static_cast<std::int64_t>(buffer_.stream_offset);
-      const std::int64_t offset = content.offset ? value(*content.offset) : 0;
-      first = std::max<std::int64_t>(0, offset - skipped);
-      if (content.startswith) last = std::min(last, length - skipped);
-      if (content.depth) last = std::min(last, offset + value(*content.depth) - skipped);
+    if (!content.distance && !content.within) {
+      const Range range = range_of(content, buffer_, content.offset ? value(*content.offset) : 0,
+                                   content.depth ? value(*content.depth) : 0);
+      return find_within(content, buffer_, range, start);
     }
-    if (content.endswith) {
-      first = std::max(first, size - length);
-      if (last < size) return npos;
-    }
-    first = std::max(first, static_cast<std::int64_t>(start));
-    if (first < 0 || last > size || first + length > last) return npos;
-    return find_pattern(as_text(buffer_.bytes), content, static_cast<std::size_t>(first),
-                        static_cast<std::size_t>(last));
+    const auto from =
+        static_cast<std::int64_t>(end) + (content.distance ? value(*content.distance) : 0);
+    Range range{std::max<std::int64_t>(0, from), static_cast<std::int64_t>(buffer_.bytes.size())};
+    if (content.within) range.last = std::min(range.last, from + value(*content.within));
+    return find_within(content, buffer_, range, start);
   }
 
   // Tests with one answer; `end` moves where they say so.
@@ -374,15 +402,14 @@ class Matcher {
 
 std::size_t find_pattern(std::string_view text, const Content& content, std::size_t from,
                          std::size_t to) noexcept {
-  text = text.substr(0, to);
-  if (content.nocase) {
-    const auto found = find_folded(text.substr(from), content.pattern);
-    return found == npos ? npos : found + from;
-  }
-  const void* found = memmem(text.data() + from, text.size() - from, content.pattern.data(),
-                             content.pattern.size());
-  return found == nullptr ? npos
-                          : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+  const std::size_t found =
+      find_literal(text.substr(0, to).substr(from), content.pattern, content.nocase);
+  return found == npos ? npos : found + from;
+}
+
+bool appears(const Content& content, Bytes buffer, std::size_t searched) noexcept {
+  const std::size_t again = std::min(searched, content.pattern.size() - 1);
+  return anywhere(content, {buffer, 0}, searched - again);
 }
 
 bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/byte_reader.hpp"
@@ -24,6 +25,9 @@ struct MatchScratch {
   std::array<std::uint64_t, rule_variables_max> variables{};
   bool little_endian = true;     // the transaction's numbers, for Endian::dce
   std::uint64_t limit_hits = 0;  // lists given up at inspection_steps_max: taken as "no match"
+  // After match_tests() said no: the content (its place among the tests) that stands nowhere in the
+  // buffer where it could. Until it does, the answer stays no.
+  std::optional<std::size_t> absent;
 };
 
 struct BufferView {
@@ -35,6 +39,10 @@ struct BufferView {
 
 [[nodiscard]] bool match_tests(const std::vector<Test>& tests, const BufferView& buffer,
                                MatchScratch& scratch);
+
+// Whether `content` may stand in the buffer now, which has grown since it was found absent from its
+// first `searched` bytes. Linear in what is new.
+[[nodiscard]] bool appears(const Content& content, Bytes buffer, std::size_t searched) noexcept;
 
 // The first place of `content`'s pattern in [from, to), or npos. Linear.
 [[nodiscard]] std::size_t find_pattern(std::string_view text, const Content& content,

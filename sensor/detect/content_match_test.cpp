@@ -123,9 +123,40 @@ TEST_CASE("backtracking ends at its step limit and is counted") {
       "distance:0; "
       "content:\"b\"; distance:0;");
   MatchScratch scratch;
-  const std::string bytes(10'000, 'a');
+  const std::string bytes = "b" + std::string(10'000, 'a');
   CHECK_FALSE(match_tests(rule.lists.at(0).tests, {as_bytes(bytes), 0}, scratch));
   CHECK(scratch.limit_hits == 1);
+}
+
+TEST_CASE("a content that stands nowhere ends the search before it begins") {
+  const Rule rule = rule_of(
+      "content:\"a\"; content:\"a\"; distance:0; content:!\"x\"; content:\"b\"; distance:0;");
+  const auto& tests = rule.lists.at(0).tests;
+  MatchScratch scratch;
+  CHECK_FALSE(match_tests(tests, {as_bytes(std::string(10'000, 'a')), 0}, scratch));
+  CHECK(scratch.absent == 3U);
+  CHECK(scratch.limit_hits == 0);
+  CHECK_FALSE(match_tests(tests, {as_bytes(std::string_view("baa")), 0}, scratch));
+  CHECK(scratch.absent == std::nullopt);  // it is there, before the others
+  CHECK(match_tests(tests, {as_bytes(std::string_view("aab")), 0}, scratch));
+  CHECK(scratch.absent == std::nullopt);
+}
+
+TEST_CASE("an absent content is looked for where it may have come") {
+  const auto content = [](const std::string& options) {
+    const Rule rule = rule_of(options);
+    return std::get<Content>(rule.lists.at(0).tests.at(0).what);
+  };
+  const auto now = [](const Content& wanted, std::string_view bytes, std::size_t searched) {
+    return appears(wanted, as_bytes(bytes), searched);
+  };
+  const Content plain = content("content:\"abc\";");
+  CHECK(now(plain, "xxabc", 4));  // it began among the bytes that were searched
+  CHECK(now(plain, "xxabc", 2));
+  CHECK_FALSE(now(plain, "abcxx", 3));  // known not to be there: not looked at again
+  const Content early = content("content:\"abc\"; depth:5;");
+  CHECK(now(early, "xxabc", 4));
+  CHECK_FALSE(now(early, "xxxabc", 4));
 }
 
 TEST_CASE("an expression that backtracks without end is cut off and counted") {

@@ -180,8 +180,8 @@ void Inspector::Impl::check_plain(const std::vector<RuleIndex>& rules, PacketMet
   }
 }
 
-void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol) {
-  const PacketView view = view_of(packet);
+void Inspector::Impl::check_packet_rules(PacketMeta& packet, const PacketView& view,
+                                         bool with_protocol) {
   const auto& selected = with_protocol ? with_protocol_ : candidates_;
   // A passive sensor on TCP knows the protocol from the packet after the one that decided it, as
   // its peers do.
@@ -209,11 +209,25 @@ void Inspector::Impl::check_packet_rules(PacketMeta& packet, bool with_protocol)
   }
 }
 
+// `bytes` begin at `offset` of their stream; the first `before` of them were looked at.
+void Inspector::Impl::preselect(const PayloadGroup& group, Bytes bytes, std::uint64_t offset,
+                                std::size_t before) {
+  const auto scan = [&](const MultiPattern& patterns, Bytes shown) {
+    if (shown.size() <= before) return;
+    const std::size_t overlap = std::min(before, patterns.longest() - 1);
+    const std::size_t from = before - overlap;
+    patterns.scan(shown.subspan(from), offset + from, patterns_, candidates_, overlap);
+  };
+  if (group.patterns) scan(*group.patterns, bytes);
+  if (group.short_patterns) scan(*group.short_patterns, bytes);
+}
+
 void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   if (packet.ip_version == 0) return;
   const std::size_t t = transport_index(packet.proto);
   const auto d = static_cast<std::size_t>(packet.direction);
-  const FiveTuple tuple = tuple_of(packet);
+  const PacketView view = view_of(packet);
+  const FiveTuple& tuple = view.tuple;
   if (const auto& addresses = compiled_->ip_only[t]; !addresses.empty()) {
     const bool seen =
         packet.flow != nullptr && std::exchange(state_of(*packet.flow).addresses_seen[d], true);
@@ -227,8 +241,7 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   }
   const PayloadGroup& group = compiled_->packet[t][d];
   candidates_.clear();
-  if (group.patterns) group.patterns->scan(packet.payload(), 0, patterns_, candidates_);
-  if (group.short_patterns) group.short_patterns->scan(packet.payload(), 0, patterns_, candidates_);
+  preselect(group, packet.payload(), 0, 0);
   group.always.append(tuple.sport, tuple.dport, candidates_);
   // Bytes that no stream carries: of a connection whose beginning was not seen, or beside its SYN.
   const bool begins =
@@ -236,16 +249,17 @@ void Inspector::Impl::inspect_packet(PacketMeta& packet) {
   const bool carried = packet.flow != nullptr && !packet.flow->midstream && !begins;
   if (packet.proto == IpProto::tcp && packet.payload_length != 0 && !carried) {
     const PayloadGroup& stream = compiled_->stream[d];
-    if (stream.patterns) stream.patterns->scan(packet.payload(), 0, patterns_, candidates_);
+    preselect(stream, packet.payload(), 0, 0);
     stream.always.append(tuple.sport, tuple.dport, candidates_);
   }
+  if (candidates_.empty()) return;
   unique(candidates_);
-  check_packet_rules(packet, false);
+  check_packet_rules(packet, view, false);
 }
 
 void Inspector::Impl::inspect_protocol(PacketMeta& packet) {
   if (packet.ip_version == 0) return;
-  check_packet_rules(packet, true);
+  if (!with_protocol_.empty()) check_packet_rules(packet, view_of(packet), true);
   if (packet.flow == nullptr || packet.flow->app == AppProto::unknown) return;
   const auto& rules = compiled_->app_only[transport_index(packet.proto)];
   if (rules.empty()) return;

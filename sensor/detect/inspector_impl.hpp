@@ -57,6 +57,8 @@ struct TransactionState final : FlowSlot {
     std::uint32_t instances = 0;
     std::size_t bytes = 0;  // of the last instance
     bool complete = false;  // it was
+    // The list's content (its place among the tests) that was not in the last instance.
+    std::optional<std::size_t> absent;
   };
   struct Side {
     bool begun = false;
@@ -119,7 +121,8 @@ class Inspector::Impl {
   void fire(RuleIndex index, const PacketView& view, Flow* flow, Bytes payload,
             const Transaction* transaction);
   void unique(std::vector<RuleIndex>& candidates);
-  void check_packet_rules(PacketMeta& packet, bool with_protocol);
+  void preselect(const PayloadGroup& group, Bytes bytes, std::uint64_t offset, std::size_t before);
+  void check_packet_rules(PacketMeta& packet, const PacketView& view, bool with_protocol);
   void check_plain(const std::vector<RuleIndex>& rules, PacketMeta& packet);
 
   // inspector_state.cpp
@@ -150,8 +153,8 @@ class Inspector::Impl {
                                         const Transaction& transaction, Direction direction,
                                         Progress progress) const;
   [[nodiscard]] Answer check_list(const TestList& list, Direction direction,
-                                  const Transaction& transaction, std::size_t first,
-                                  Progress progress);
+                                  const Transaction& transaction, Progress progress,
+                                  const TransactionState::Candidate* before);
   [[nodiscard]] Answer check_ask(const TransactionTest& test, Direction direction,
                                  const Transaction& transaction, Progress progress) const;
   [[nodiscard]] Answer check_other_list(const TestList& list, const PacketView& view, Flow& flow);
@@ -162,6 +165,7 @@ class Inspector::Impl {
   std::uint64_t generation_ = 0;
   PatternScratch patterns_;
   MatchScratch scratch_;
+  std::optional<std::size_t> absent_;  // after check_list(): from the last instance; Candidate
   BoundedTable<RateState> rates_;
   BoundedTable<WallTime> host_bits_;  // until when
   BoundedTable<TagState> host_tags_;

@@ -41,11 +41,7 @@ void Inspector::Impl::flush_stream(Flow& flow, Direction direction, PacketMeta& 
   const std::uint64_t start = stream.end - stream.window.size();
 
   candidates_.clear();
-  if (group.patterns) {
-    const std::size_t overlap = std::min(before, group.patterns->longest() - 1);
-    const auto unseen = as_bytes(std::string_view(stream.window).substr(before - overlap));
-    group.patterns->scan(unseen, start + before - overlap, patterns_, candidates_, overlap);
-  }
+  preselect(group, as_bytes(stream.window), start, before);
   for (const auto& mark : stream.pending) candidates_.push_back(mark.rule);
   PacketView view = view_of(flow, direction, packet);
   view.stream = true;

@@ -158,6 +158,24 @@ TEST_CASE("the other contents of a stream rule may come later") {
   CHECK(bench.stream("2.") == Sids{1});
 }
 
+TEST_CASE("a rule on a protocol by its number costs the others nothing") {
+  const auto rules = rules_of("alert ip any any -> any any (ip_proto:41; sid:1;)");
+  const auto& compiled = rules->compiled();
+  CHECK(compiled.packet[0][0].always.any_port.empty());
+  CHECK(compiled.packet[1][0].always.any_port.empty());
+  CHECK(compiled.packet[3][0].always.any_port.size() == 1);
+}
+
+TEST_CASE("what a flow's bits forbid needs no look into buffers") {
+  Bench bench(
+      "alert http any any -> any any (flowbits:isset,seen; http.request_body; "
+      "content:\"attack\"; sid:1;)");
+  FakeTransaction tx;
+  tx.buffers[Buffer::http_request_body] = {{"an attack", false}};
+  CHECK(bench.change(tx).empty());
+  CHECK(bench.inspector.counters().examined_bytes == 0);
+}
+
 TEST_CASE("beyond the look-back a rule has to begin again") {
   Bench bench(tcp_any + "(content:\"first-one\"; content:\"b2\"; distance:0; sid:1;)");
   CHECK(bench.stream("first-one").empty());

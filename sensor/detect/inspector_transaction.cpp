@@ -135,8 +135,11 @@ void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direc
     }
     // What waits for the other direction goes on there.
     const bool carried = answer == Answer::wait && rule(candidate.rule).transactional;
-    if (carried && direction == Direction::to_server)
-      state.sides[1].candidates.push_back(candidate);
+    if (carried && direction == Direction::to_server) {
+      auto& later = state.sides[1].candidates;
+      const auto behind = [](const auto& a, const auto& b) { return a.rule < b.rule; };
+      later.insert(std::upper_bound(later.begin(), later.end(), candidate, behind), candidate);
+    }
     side.finished.insert(
         std::lower_bound(side.finished.begin(), side.finished.end(), candidate.rule),
         candidate.rule);
@@ -177,12 +180,13 @@ void Inspector::Impl::preselect(const TransactionGroup& group, TransactionState:
 // What can never hold for this flow is left out at once.
 void Inspector::Impl::add_candidates(TransactionState::Side& side, const PacketView& view,
                                      AppProto proto) {
+  if (candidates_.empty()) return;
   for (const RuleIndex index : candidates_) {
     if (!rule(index).proto.apps.contains(proto)) continue;
     if (std::binary_search(side.finished.begin(), side.finished.end(), index)) continue;
     const auto same = [&](const auto& candidate) { return candidate.rule == index; };
     if (std::any_of(side.candidates.begin(), side.candidates.end(), same)) continue;
-    if (match_tuple(rule(index), view)) side.candidates.push_back({index, 0});
+    if (match_tuple(rule(index), view)) side.candidates.emplace_back().rule = index;
   }
   std::sort(side.candidates.begin(), side.candidates.end(),
             [](const auto& a, const auto& b) { return a.rule < b.rule; });
@@ -193,19 +197,24 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
                                                          const PacketView& view, Flow& flow,
                                                          Progress progress) {
   const Rule& wanted = rule(candidate.rule);
+  PacketView asked = view;
+  if (wanted.transactional) asked.direction = Direction::to_server;
+  // What the flow's state forbids needs no look into buffers.
+  const bool asks_state = !wanted.bits.empty() || !wanted.ints.empty();
+  if (asks_state && !match_state(wanted, asked, &flow)) return Answer::wait;
   if (!worth_another_look(candidate, transaction, view.direction, progress)) return Answer::wait;
   const TransactionState::Candidate before = candidate;
   candidate.waits_on = UINT32_MAX;
+  candidate.absent.reset();
   bool waits = false;
   for (std::size_t i = 0; i < wanted.lists.size(); ++i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
     if ((candidate.lists_done & bit) != 0) continue;
     const TestList& list = wanted.lists[i];
     const Direction direction = direction_of(list, view.direction);
-    // Instances before the last one did not match, and do not change.
-    const std::size_t first = before.waits_on == i ? std::max(before.instances, 1U) - 1U : 0;
     const Answer answer = list.buffer.kind == BufferKind::transaction
-                              ? check_list(list, direction, transaction, first, progress)
+                              ? check_list(list, direction, transaction, progress,
+                                           before.waits_on == i ? &before : nullptr)
                               : check_other_list(list, view, flow);
     if (answer == Answer::no) return Answer::no;
     if (answer == Answer::yes) candidate.lists_done |= bit;
@@ -218,6 +227,7 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
           instances == 0 ? Transaction::View{} : transaction.field(buffer, instances - 1);
       candidate.bytes = last.bytes.size();
       candidate.complete = last.complete;
+      candidate.absent = absent_;
     }
     waits = waits || answer == Answer::wait;
   }
@@ -230,8 +240,6 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
     waits = waits || answer == Answer::wait;
   }
   if (waits) return Answer::wait;
-  PacketView asked = view;
-  if (wanted.transactional) asked.direction = Direction::to_server;
   return applies(wanted, asked, &flow) ? Answer::yes : Answer::wait;
 }
 
@@ -256,24 +264,37 @@ bool Inspector::Impl::worth_another_look(const TransactionState::Candidate& cand
          candidate.bytes / (options_.inline_mode ? look_again_inline : look_again_passive);
 }
 
+// `before`: what the candidate knew when it last waited for this list.
 Inspector::Impl::Answer Inspector::Impl::check_list(const TestList& list, Direction direction,
                                                     const Transaction& transaction,
-                                                    std::size_t first, Progress progress) {
+                                                    Progress progress,
+                                                    const TransactionState::Candidate* before) {
   const Buffer buffer = list.buffer.in(direction);
   const std::size_t instances = transaction.field_count(buffer);
   const bool over = progress == Progress::ended || transaction.complete(direction);
   scratch_.little_endian = transaction.little_endian;
+  absent_.reset();
   // Another instance may still come.
   bool waits = !over && (instances == 0 || buffer_info(buffer).many);
   if (instances == 0 && over) return list.absent ? Answer::yes : Answer::no;
+  // Instances before the last one did not match, and do not change.
+  const std::size_t first = before != nullptr ? std::max(before->instances, 1U) - 1U : 0;
   for (std::size_t i = first; i < instances; ++i) {
     const auto view = transaction.field(buffer, i);
     const bool complete = view.complete || over || i + 1 < instances;
     if (!complete) waits = true;
+    absent_.reset();
     if (list.needs_complete && !complete) continue;
+    if (i == first && before != nullptr && before->absent && view.bytes.size() >= before->bytes) {
+      const auto& content = std::get<Content>(list.tests[*before->absent].what);
+      counters_.examined_bytes += view.bytes.size() - before->bytes;
+      absent_ = before->absent;
+      if (!appears(content, view.bytes, before->bytes)) continue;
+    }
     counters_.examined_bytes += view.bytes.size();
     const auto bytes = apply_transforms(view.bytes, list.transforms, scratch_.transforms);
     if (match_tests(list.tests, {bytes, 0}, scratch_)) return Answer::yes;
+    absent_ = list.transforms.empty() ? scratch_.absent : std::nullopt;
   }
   return waits ? Answer::wait : Answer::no;
 }

@@ -14,10 +14,13 @@
 
 #include "base/handle.hpp"
 #include "base/ip.hpp"
+#include "sensor/proto/asn1.hpp"
 
 namespace menshen::sensor {
 
 namespace {
+
+constexpr std::uint8_t bit_string = 0x03;
 
 using X509Handle = Handle<X509, &X509_free>;
 using BioHandle = Handle<BIO, &BIO_free_all>;
@@ -25,11 +28,14 @@ using NamesHandle = Handle<GENERAL_NAMES, &GENERAL_NAMES_free>;
 using NumberHandle = Handle<BIGNUM, &BN_free>;
 
 std::string colon_hex(Bytes bytes, bool upper) {
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
+  out.reserve(3 * bytes.size());
   for (const std::byte b : bytes) {
     if (!out.empty()) out += ':';
     const auto value = std::to_integer<unsigned>(b);
-    out += upper ? fmt::format("{:02X}", value) : fmt::format("{:02x}", value);
+    out += digits[value >> 4U];
+    out += digits[value & 15U];
   }
   return out;
 }
@@ -44,8 +50,8 @@ std::string name_text(const X509_NAME* name) {
   return {text, static_cast<std::size_t>(length)};
 }
 
-std::string serial_text(const X509* certificate) {
-  const NumberHandle number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+std::string serial_text(const ASN1_INTEGER* serial) {
+  const NumberHandle number(ASN1_INTEGER_to_BN(serial, nullptr));
   if (number == nullptr) return {};
   std::string bytes(static_cast<std::size_t>(BN_num_bytes(number.get())), '\0');
   BN_bn2bin(number.get(), reinterpret_cast<unsigned char*>(bytes.data()));
@@ -79,10 +85,10 @@ std::string address_text(const ASN1_OCTET_STRING* address) {
   return IpAddr::v6(v6).to_string();
 }
 
-std::vector<std::string> alternative_names(const X509* certificate) {
+std::vector<std::string> alternative_names(const X509_EXTENSIONS* extensions) {
   std::vector<std::string> out;
   const NamesHandle names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+      X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr)));
   const int count = names == nullptr ? 0 : sk_GENERAL_NAME_num(names.get());
   for (int i = 0; i < count && out.size() < certificate_names_max; ++i) {
     int kind = 0;
@@ -153,22 +159,134 @@ CertificateFault find_fault(Bytes der) noexcept {
   return CertificateFault::other;
 }
 
-std::optional<Certificate> read_certificate(Bytes der) {
-  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-  const X509Handle certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  if (certificate == nullptr) return std::nullopt;
+namespace {
+
+// What is told of a certificate, still as OpenSSL has it.
+struct Parts {
+  const ASN1_INTEGER* serial = nullptr;
+  const X509_NAME* issuer = nullptr;
+  const X509_NAME* subject = nullptr;
+  const ASN1_TIME* not_before = nullptr;
+  const ASN1_TIME* not_after = nullptr;
+  const X509_EXTENSIONS* extensions = nullptr;
+};
+
+Certificate tell(Bytes der, const Parts& parts) {
   std::array<std::byte, SHA_DIGEST_LENGTH> digest{};
   SHA1(reinterpret_cast<const unsigned char*>(der.data()), der.size(),
        reinterpret_cast<unsigned char*>(digest.data()));
   Certificate found;
-  found.subject = name_text(X509_get_subject_name(certificate.get()));
-  found.issuer = name_text(X509_get_issuer_name(certificate.get()));
-  found.serial = serial_text(certificate.get());
+  found.subject = name_text(parts.subject);
+  found.issuer = name_text(parts.issuer);
+  found.serial = serial_text(parts.serial);
   found.fingerprint = colon_hex(digest, false);
-  found.alternative_names = alternative_names(certificate.get());
-  set_time(X509_get0_notBefore(certificate.get()), found.not_before, found.not_before_s);
-  set_time(X509_get0_notAfter(certificate.get()), found.not_after, found.not_after_s);
+  found.alternative_names = alternative_names(parts.extensions);
+  set_time(parts.not_before, found.not_before, found.not_before_s);
+  set_time(parts.not_after, found.not_after, found.not_after_s);
   return found;
+}
+
+// OpenSSL's own structure decodes the public key where it is parsed, which takes most of the time
+// and nobody asks for. So the parts are parsed one by one, those that are told by OpenSSL too.
+class Cursor {
+ public:
+  explicit Cursor(Bytes bytes) noexcept
+      : at_(reinterpret_cast<const unsigned char*>(bytes.data())), end_(at_ + bytes.size()) {}
+
+  [[nodiscard]] bool at_end() const noexcept { return at_ == end_; }
+  // The next value by one of OpenSSL's d2i functions; null: it is none.
+  template <class Read>
+  [[nodiscard]] auto read(Read d2i) noexcept {
+    return d2i(nullptr, &at_, end_ - at_);
+  }
+  // The inside of the next value; nothing: it has another tag, or is odd.
+  [[nodiscard]] std::optional<Bytes> enter(std::uint8_t tag) noexcept {
+    Asn1Reader reader(std::as_bytes(std::span(at_, end_)));
+    const Bytes content = reader.take(tag);
+    if (!reader.ok()) return std::nullopt;
+    at_ = reinterpret_cast<const unsigned char*>(content.data()) + content.size();
+    return content;
+  }
+
+ private:
+  const unsigned char* at_;
+  const unsigned char* end_;
+};
+
+using IntegerHandle = Handle<ASN1_INTEGER, &ASN1_INTEGER_free>;
+using NameHandle = Handle<X509_NAME, &X509_NAME_free>;
+using TimeHandle = Handle<ASN1_TIME, &ASN1_TIME_free>;
+using AlgorithmHandle = Handle<X509_ALGOR, &X509_ALGOR_free>;
+void free_extensions(X509_EXTENSIONS* extensions) {
+  sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+}
+using ExtensionsHandle = Handle<X509_EXTENSIONS, &free_extensions>;
+
+bool skip_algorithm(Cursor& cursor) {
+  return AlgorithmHandle(cursor.read(d2i_X509_ALGOR)) != nullptr;
+}
+
+bool skip_bits(Cursor& cursor) noexcept {
+  const auto bits = cursor.enter(bit_string);
+  return bits && !bits->empty() && std::to_integer<unsigned>(bits->front()) <= 7;
+}
+
+// RFC 5280 4.1, as nearly all certificates have it. Nothing: this one has not.
+std::optional<Certificate> read_usual(Bytes der) {
+  Cursor file(der);
+  const auto whole = file.enter(asn1::sequence);
+  if (!whole) return std::nullopt;
+  Cursor outer(*whole);
+  const auto signed_part = outer.enter(asn1::sequence);
+  if (!signed_part || !skip_algorithm(outer) || !skip_bits(outer) || !outer.at_end()) {
+    return std::nullopt;
+  }
+  Cursor inner(*signed_part);
+  const auto version = inner.enter(asn1::context(0));
+  if (!version) return std::nullopt;
+  Cursor number(*version);
+  if (IntegerHandle(number.read(d2i_ASN1_INTEGER)) == nullptr || !number.at_end()) {
+    return std::nullopt;
+  }
+  const IntegerHandle serial(inner.read(d2i_ASN1_INTEGER));
+  if (serial == nullptr || !skip_algorithm(inner)) return std::nullopt;
+  const NameHandle issuer(inner.read(d2i_X509_NAME));
+  const auto validity = inner.enter(asn1::sequence);
+  if (issuer == nullptr || !validity) return std::nullopt;
+  Cursor times(*validity);
+  const TimeHandle not_before(times.read(d2i_ASN1_TIME));
+  const TimeHandle not_after(times.read(d2i_ASN1_TIME));
+  if (not_before == nullptr || not_after == nullptr || !times.at_end()) return std::nullopt;
+  const NameHandle subject(inner.read(d2i_X509_NAME));
+  const auto key = inner.enter(asn1::sequence);
+  if (subject == nullptr || !key) return std::nullopt;
+  Cursor key_parts(*key);
+  if (!skip_algorithm(key_parts) || !skip_bits(key_parts) || !key_parts.at_end()) {
+    return std::nullopt;
+  }
+  ExtensionsHandle extensions;
+  if (!inner.at_end()) {
+    const auto wrapped = inner.enter(asn1::context(3));
+    if (!wrapped || !inner.at_end()) return std::nullopt;
+    Cursor list(*wrapped);
+    extensions.reset(list.read(d2i_X509_EXTENSIONS));
+    if (extensions == nullptr || !list.at_end()) return std::nullopt;
+  }
+  return tell(der, {serial.get(), issuer.get(), subject.get(), not_before.get(), not_after.get(),
+                    extensions.get()});
+}
+
+}  // namespace
+
+std::optional<Certificate> read_certificate(Bytes der) {
+  if (auto usual = read_usual(der)) return usual;
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const X509Handle certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  if (certificate == nullptr) return std::nullopt;
+  return tell(der,
+              {X509_get0_serialNumber(certificate.get()), X509_get_issuer_name(certificate.get()),
+               X509_get_subject_name(certificate.get()), X509_get0_notBefore(certificate.get()),
+               X509_get0_notAfter(certificate.get()), X509_get0_extensions(certificate.get())});
 }
 
 }  // namespace menshen::sensor
