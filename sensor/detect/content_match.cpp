@@ -4,9 +4,8 @@
 #include <charconv>
 #include <cmath>
 
-#include "sensor/detect/literal_search.hpp"
-
 #include "sensor/detect/dataset.hpp"
+#include "sensor/detect/literal_search.hpp"
 
 namespace menshen::sensor {
 namespace {

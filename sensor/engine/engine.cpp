@@ -113,10 +113,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         rule_set(rules),
         exceptions(wanted.exceptions.resolved(wanted.inline_mode)),
         defrag(defrag_options(wanted)),
-        table(table_options(wanted), *this, labeler),
         stream(stream_options(wanted), *this),
         proto(proto_limits(wanted), *this),
-        inspector(inspector_options(wanted), std::move(rules)) {
+        inspector(inspector_options(wanted), std::move(rules)),
+        table(table_options(wanted), *this, labeler) {
     proto.want_files(file_wants(*rule_set, options));
   }
 
@@ -465,10 +465,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   Exceptions exceptions;  // of the triggers that the engine meets itself
   Defragmenter defrag;
   std::vector<std::vector<std::byte>> datagrams;  // put together, by depth
-  FlowTable table;
   StreamStage stream;
   ProtoStage proto;
   Inspector inspector;
+  FlowTable table;  // ends first: what its flows keep belongs to the stages above
   PacketMeta* current = nullptr;
   const RuleInfo* drop_rule = nullptr;
   bool drop_told = false;  // of the packet at hand

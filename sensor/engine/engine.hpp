@@ -34,15 +34,15 @@ struct EngineOptions {
   bool log_payload = true;       // payload excerpt in alerts
   FileWants file_facts{};        // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;  // concurrent flows of this worker
-  FlowTimeouts timeouts;
+  FlowTimeouts timeouts{};
   std::size_t stream_bytes_max = 256U << 20U;     // reassembly memory of this worker
   std::size_t stream_flow_bytes_max = 1U << 20U;  // the same of one direction of a flow
   std::size_t stream_depth_bytes = 1U << 20U;     // per direction; later bytes are not reassembled
   bool midstream = false;                         // reassemble flows without their beginning
   UrgentPolicy urgent = UrgentPolicy::out_of_band;
-  HostPolicies hosts;            // who receives overlapping segments and fragments how
-  ExceptionPolicies exceptions;  // automatic ones: by inline_mode
-  DefragBounds defrag;
+  HostPolicies hosts{};            // who receives overlapping segments and fragments how
+  ExceptionPolicies exceptions{};  // automatic ones: by inline_mode
+  DefragBounds defrag{};
   std::size_t threshold_entries_max = 1U << 16U;  // rate state; the oldest entry gives way
   std::size_t candidates_max = 4096;       // rules evaluated per packet; beyond: counted, skipped
   std::size_t alerts_per_packet_max = 15;  // reported; further rules still act
