@@ -178,12 +178,12 @@ TEST_CASE("common forms fill the record") {
     CHECK(r.object == "POST /v2.1/servers");
     CHECK(r.outcome == Outcome::success);
     CHECK(r.src == IpAddr::parse("10.0.0.5"));
-    const auto cadf = record_of(
-        R"(<134>Nov 23 08:15:30 api1 keystone: {"payload":{)"
-        R"("typeURI":"http://schemas.dmtf.org/cloud/audit/1.0/event","action":"delete",)"
-        R"("outcome":"failure","requestPath":"/v3/users/1",)"
-        R"("initiator":{"name":"eve","host":{"address":"10.0.0.7"}},)"
-        R"("target":{"name":"identity"}}})");
+    const auto cadf =
+        record_of(R"(<134>Nov 23 08:15:30 api1 keystone: {"payload":{)"
+                  R"("typeURI":"http://schemas.dmtf.org/cloud/audit/1.0/event","action":"delete",)"
+                  R"("outcome":"failure","requestPath":"/v3/users/1",)"
+                  R"("initiator":{"name":"eve","host":{"address":"10.0.0.7"}},)"
+                  R"("target":{"name":"identity"}}})");
     CHECK(cadf.action == "cloud.delete");
     CHECK(cadf.subject == "eve");
     CHECK(cadf.outcome == Outcome::failure);
