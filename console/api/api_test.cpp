@@ -69,7 +69,7 @@ std::string path_of(std::string_view pattern) {
 }
 
 Json contract() {
-  return Json::parse(*read_file(std::string(MENSHEN_SOURCE) + "/console/openapi.json"));
+  return Json::parse(*read_file(std::string(MENSHEN_SOURCE_DIR) + "/console/openapi.json"));
 }
 
 // Required fields, types and references of OpenAPI 3.0; enough for the schemas we have.

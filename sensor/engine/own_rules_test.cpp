@@ -14,7 +14,7 @@ namespace {
 std::shared_ptr<const RuleSet> own_rules() {
   static const auto rules = [] {
     RuleSetBuilder builder;
-    const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+    const auto root = std::filesystem::path(MENSHEN_SOURCE_DIR);
     REQUIRE(builder.add_file(root / "rules/detection/menshen.rules"));
     auto built = std::move(builder).build();
     REQUIRE(built);
