@@ -68,6 +68,10 @@ async function language(wanted) {
   if ((wanted === 'zh') !== now.startsWith('zh')) await page.evaluate(() => document.querySelector('[data-action="lang"]').click())
 }
 async function accessible(what) {
+  // What is still fading in has not yet its colours.
+  await page.evaluate(() => Promise.all(document.getAnimations()
+    .filter((animation) => animation.effect?.getComputedTiming().iterations !== Infinity)
+    .map((animation) => animation.finished.catch(() => {}))))
   await page.evaluate(axe)
   const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }))
   const serious = violations.filter((each) => ['serious', 'critical'].includes(each.impact))
