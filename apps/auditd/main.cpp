@@ -1,15 +1,13 @@
 // menshen-auditd: the only writer of the audit store and the only reader of its signing key.
-#include <sys/eventfd.h>
-
 #include <fmt/format.h>
 #include <grp.h>
-#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
-#include <thread>
 
 #include "apps/common/daemon.hpp"
+#include "apps/common/signals.hpp"
 #include "audit/server/server.hpp"
 
 namespace menshen::apps {
@@ -65,58 +63,6 @@ audit::StoreOptions store_options(const Settings& settings) {
   return options;
 }
 
-// Turns SIGTERM into the server's stop descriptor; SIGHUP has nothing to reload here and is only
-// logged.
-class StopOnSignal {
- public:
-  static Result<std::unique_ptr<StopOnSignal>> start(Signals& signals) {
-    UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
-    UniqueFd quit(::eventfd(0, EFD_CLOEXEC));
-    if (!stop || !quit) return fail_errno({"无法创建 eventfd", "cannot make an eventfd"});
-    return std::unique_ptr<StopOnSignal>(
-        new StopOnSignal(signals, std::move(stop), std::move(quit)));
-  }
-  ~StopOnSignal() {
-    static_cast<void>(::eventfd_write(quit_.get(), 1));
-    thread_.join();
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-  [[nodiscard]] int fd() const noexcept { return stop_.get(); }
-
- private:
-  StopOnSignal(Signals& signals, UniqueFd stop, UniqueFd quit)
-      : signals_(signals),
-        stop_(std::move(stop)),
-        quit_(std::move(quit)),
-        thread_([this] { watch(); }) {}
-
-  void watch() {
-    std::array<pollfd, 2> fds{{{signals_.fd(), POLLIN, 0}, {quit_.get(), POLLIN, 0}}};
-    for (;;) {
-      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
-      if (fds[1].revents != 0) return;
-      switch (signals_.take()) {
-        case Signal::none:
-          break;
-        case Signal::reload:
-          log(LogLevel::notice, {"审计守护进程的配置须重启后生效",
-                                 "the audit daemon's settings take effect at its next start"});
-          break;
-        case Signal::stop:
-          notify_stopping();
-          static_cast<void>(::eventfd_write(stop_.get(), 1));
-          return;
-      }
-    }
-  }
-
-  Signals& signals_;
-  UniqueFd stop_;
-  UniqueFd quit_;
-  std::thread thread_;
-};
-
 Result<void> run(Daemon& daemon) {
   const Settings& settings = daemon.settings;
   const audit::StoreOptions options = store_options(settings);
@@ -134,11 +80,19 @@ Result<void> run(Daemon& daemon) {
   const std::uint64_t records = store.status().records;
   audit::Server server =
       MENSHEN_TRY(audit::Server::make(serving, std::move(store), std::move(listener)));
-  const auto stop = MENSHEN_TRY(StopOnSignal::start(daemon.signals));
+  const UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
+  if (!stop) return fail_errno({"无法创建 eventfd", "cannot make an eventfd"});
+  const std::string status = fmt::format("{} records", records);
+  const auto on_stop = [&] {
+    notify_stopping();
+    static_cast<void>(::eventfd_write(stop.get(), 1));
+  };
+  const auto watch = MENSHEN_TRY(
+      SignalThread::start(daemon.signals, on_stop, [&] { tell_changed_settings(daemon, status); }));
   log(LogLevel::notice, {fmt::format("审计库已就绪，共 {} 条记录", records),
                          fmt::format("the audit store is ready, with {} records", records)});
-  notify_ready(fmt::format("{} records", records));
-  return server.run(stop->fd());
+  notify_ready(status);
+  return server.run(stop.get());
 }
 
 }  // namespace

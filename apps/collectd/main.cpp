@@ -1,6 +1,5 @@
 // menshen-collectd: receives other systems' logs and hands them to the audit store.
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <thread>
@@ -8,6 +7,7 @@
 #include "apps/common/audit_record.hpp"
 #include "apps/common/daemon.hpp"
 #include "apps/common/event_loop.hpp"
+#include "apps/common/signals.hpp"
 #include "apps/control/server.hpp"
 #include "audit/collect/collector.hpp"
 
@@ -107,23 +107,15 @@ Result<void> run(Daemon& daemon) {
   const auto audit =
       MENSHEN_TRY(audit::Client::start(audit_client_options(settings, "collectd", state)));
   add_operations(*control, *collector, *audit);
-  loop.watch(daemon.signals.fd(), POLLIN, [&](short) {
-    switch (daemon.signals.take()) {
-      case Signal::none:
-        return;
-      case Signal::stop:
-        return loop.stop();
-      case Signal::reload:
-        log(LogLevel::notice, {"采集守护进程的配置须重启后生效",
-                               "the collector's settings take effect at its next start"});
-    }
-  });
+  const std::string status =
+      fmt::format("listening at {} addresses", settings.list("collect.listen").size());
+  watch_signals(daemon.signals, loop, [&] { tell_changed_settings(daemon, status); });
   CollectorThread thread(*collector, *audit, std::move(stop));
   if (settings.list("collect.listen").empty()) {
     log(LogLevel::notice, {"未配置日志接收地址", "no address to listen at is set"});
   }
-  notify_ready(fmt::format("listening at {} addresses", settings.list("collect.listen").size()));
-  const Result<void> looped = loop.run();
+  notify_ready(status);
+  Result<void> looped = loop.run();
   notify_stopping();
   const Result<void> stopped = thread.stop();
   const Result<void> flushed = audit->flush(audit_flush);

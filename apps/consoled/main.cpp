@@ -1,17 +1,13 @@
 // menshen-consoled: the web console. It has no right on the system: what it shows and does, it asks
 // the other daemons for, on behalf of the person who is signed in.
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-
-#include <array>
-#include <thread>
 
 #include "apps/common/audit_record.hpp"
 #include "apps/common/console_files.hpp"
 #include "apps/common/daemon.hpp"
+#include "apps/common/signals.hpp"
+#include "apps/control/auditd.hpp"
 #include "apps/control/client.hpp"
-#include "apps/menshen/audit_control.hpp"
 #include "console/app/console.hpp"
 #include "console/http/certificate.hpp"
 #include "console/http/server.hpp"
@@ -35,54 +31,6 @@ console::ConsoleOptions console_options(const Settings& settings, const ConsoleF
   options.sessions.absolute = std::chrono::hours(settings.integer("console.session_hours"));
   return options;
 }
-
-// SIGTERM ends the server, SIGHUP takes the certificate that the file holds now.
-class SignalWatch {
- public:
-  SignalWatch(Signals& signals, console::Server& server, console::Console& console, UniqueFd quit)
-      : signals_(signals),
-        server_(server),
-        console_(console),
-        quit_(std::move(quit)),
-        thread_([this] { watch(); }) {}
-  ~SignalWatch() {
-    static_cast<void>(::eventfd_write(quit_.get(), 1));
-    thread_.join();
-  }
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-
- private:
-  void watch() {
-    std::array<pollfd, 2> fds{{{signals_.fd(), POLLIN, 0}, {quit_.get(), POLLIN, 0}}};
-    for (;;) {
-      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
-      if (fds[1].revents != 0) return;
-      switch (signals_.take()) {
-        case Signal::none:
-          break;
-        case Signal::reload:
-          notify_reloading();
-          if (const auto done = server_.reload_certificate(); !done) {
-            log_error(LogLevel::error, done.error());
-          }
-          notify_ready("certificate read again");
-          break;
-        case Signal::stop:
-          notify_stopping();
-          console_.end_streams();
-          server_.stop();
-          return;
-      }
-    }
-  }
-
-  Signals& signals_;
-  console::Server& server_;
-  console::Console& console_;
-  UniqueFd quit_;
-  std::thread thread_;
-};
 
 SandboxPlan sandbox_plan(const Settings& settings, const ConsoleFiles& files) {
   SandboxPlan plan;
@@ -122,7 +70,9 @@ Result<void> run(Daemon& daemon) {
   backend.ask = [&settings](const console::Question& question, const Json& args) {
     return ask(settings, question, args);
   };
-  backend.record = [&audit](audit::Record record) { return audit->submit_durable(record); };
+  backend.record = [&audit](audit::Record record) {
+    return audit->submit_durable(std::move(record));
+  };
   backend.reload_certificate = [&server] { return server->reload_certificate(); };
   backend.audit_directory = settings.text("audit.directory");
   backend.compliance_directory = settings.text("compliance.output");
@@ -131,9 +81,20 @@ Result<void> run(Daemon& daemon) {
   backend.clock = &system_clock();
   const auto console = MENSHEN_TRY(console::Console::open(console_options(settings, files),
                                                           std::move(backend), std::move(pages)));
-  UniqueFd quit(::eventfd(0, EFD_CLOEXEC));
-  if (!quit) return fail_errno({"无法创建 eventfd", "cannot make an eventfd"});
-  const SignalWatch watch(daemon.signals, *server, *console, std::move(quit));
+  const std::string status = fmt::format("port {}", server->port());
+  const auto on_stop = [&] {
+    notify_stopping();
+    console->end_streams();
+    server->stop();
+  };
+  // The certificate that the file holds now; the settings need a restart.
+  const auto on_reload = [&] {
+    if (const auto done = server->reload_certificate(); !done) {
+      log_error(LogLevel::error, done.error());
+    }
+    tell_changed_settings(daemon, status);
+  };
+  const auto watch = MENSHEN_TRY(SignalThread::start(daemon.signals, on_stop, on_reload));
   log(LogLevel::notice,
       {fmt::format("控制台已就绪：https://{}:{}/", options.address, server->port()),
        fmt::format("the console is ready: https://{}:{}/", options.address, server->port())});
@@ -142,7 +103,7 @@ Result<void> run(Daemon& daemon) {
         {"尚未设置三员账号：请执行 menshen console setup 取得初始化码",
          "the three administrators are not set up: menshen console setup shows the code for it"});
   }
-  notify_ready(fmt::format("port {}", server->port()));
+  notify_ready(status);
   return server->run(*console);
 }
 

@@ -1,10 +1,10 @@
 // menshen-forwardd: carries audit records and checkpoints on to other systems.
 #include <fmt/format.h>
-#include <poll.h>
 
 #include "apps/common/audit_record.hpp"
 #include "apps/common/daemon.hpp"
 #include "apps/common/event_loop.hpp"
+#include "apps/common/signals.hpp"
 #include "apps/control/server.hpp"
 #include "audit/forward/forwarder.hpp"
 #include "audit/forward/notes_target.hpp"
@@ -152,21 +152,12 @@ Result<void> run(Daemon& daemon) {
     for (const auto& each : forwarders) targets.push_back(status_of(each->status()));
     return Json{{"targets", targets}, {"audit", to_json(audit->stats())}};
   });
-  loop.watch(daemon.signals.fd(), POLLIN, [&](short) {
-    switch (daemon.signals.take()) {
-      case Signal::none:
-        return;
-      case Signal::stop:
-        return loop.stop();
-      case Signal::reload:
-        log(LogLevel::notice, {"转发守护进程的配置须重启后生效",
-                               "the forwarder's settings take effect at its next start"});
-    }
-  });
+  const std::string status = fmt::format("{} receivers", forwarders.size());
+  watch_signals(daemon.signals, loop, [&] { tell_changed_settings(daemon, status); });
   if (forwarders.empty()) {
     log(LogLevel::notice, {"未配置转发目标", "no receiver is set; nothing is forwarded"});
   }
-  notify_ready(fmt::format("{} receivers", forwarders.size()));
+  notify_ready(status);
   const Result<void> looped = loop.run();
   notify_stopping();
   forwarders.clear();

@@ -1,6 +1,6 @@
 #include "apps/menshen/attest.hpp"
 
-#include "apps/menshen/audit_control.hpp"
+#include "apps/control/auditd.hpp"
 #include "apps/menshen/person.hpp"
 #include "audit/crypto/digest.hpp"
 #include "base/file.hpp"

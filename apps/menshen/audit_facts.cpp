@@ -12,7 +12,7 @@
 #include <set>
 #include <sstream>
 
-#include "apps/menshen/audit_control.hpp"
+#include "apps/control/auditd.hpp"
 #include "audit/store/query.hpp"
 #include "audit/store/store.hpp"
 #include "audit/verify/verify.hpp"

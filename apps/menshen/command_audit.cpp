@@ -3,8 +3,8 @@
 
 #include <memory>
 
+#include "apps/control/auditd.hpp"
 #include "apps/menshen/audit_commands.hpp"
-#include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/table.hpp"
 #include "audit/export/export.hpp"

@@ -1,8 +1,8 @@
 // menshen status
 #include <memory>
 
+#include "apps/control/auditd.hpp"
 #include "apps/control/client.hpp"
-#include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/system_facts.hpp"
 #include "apps/menshen/table.hpp"

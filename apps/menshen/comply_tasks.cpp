@@ -1,7 +1,7 @@
 #include "apps/menshen/comply_tasks.hpp"
 
+#include "apps/control/auditd.hpp"
 #include "apps/menshen/attest.hpp"
-#include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/person.hpp"
 #include "audit/store/evidence.hpp"
 #include "base/file.hpp"

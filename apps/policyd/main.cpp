@@ -6,6 +6,7 @@
 
 #include "apps/common/audit_record.hpp"
 #include "apps/common/daemon.hpp"
+#include "apps/common/signals.hpp"
 #include "apps/policyd/service.hpp"
 #include "policy/nft/surroundings.hpp"
 
@@ -48,20 +49,6 @@ void read_log(policy::nft::NflogReader& reader, IsolationLog& isolation) {
   }
 }
 
-void on_signal(Daemon& daemon, EventLoop& loop) {
-  switch (daemon.signals.take()) {
-    case Signal::none:
-      return;
-    case Signal::stop:
-      return loop.stop();
-    case Signal::reload:
-      notify_reloading();
-      static_cast<void>(
-          daemon.reload());  // says which changes need a restart: all of this daemon's do
-      return notify_ready("enforcing");
-  }
-}
-
 Result<void> run(Daemon& daemon) {
   const Settings& settings = daemon.settings;
   const std::filesystem::path state = settings.text("policy.state_directory");
@@ -92,7 +79,7 @@ Result<void> run(Daemon& daemon) {
   MENSHEN_CHECK(service.start());
   service.add_operations(*control);
 
-  loop.watch(daemon.signals.fd(), POLLIN, [&](short) { on_signal(daemon, loop); });
+  watch_signals(daemon.signals, loop, [&] { tell_changed_settings(daemon, "enforcing"); });
   loop.watch(reader.fd(), POLLIN, [&](short) { read_log(reader, isolation); });
   loop.every(isolation_period, [&] { service.flush_isolation(reader); });
   loop.watch(watch.fd(), POLLIN, [&](short) { service.on_transactions(watch, kernel->address()); });

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "apps/common/daemon.hpp"
+#include "apps/common/signals.hpp"
 #include "apps/sensord/engine_settings.hpp"
 #include "apps/sensord/service.hpp"
 #include "sensor/capture/nfqueue.hpp"
@@ -65,17 +66,6 @@ Result<std::unique_ptr<EventFile>> open_events(const Settings& settings) {
                          static_cast<std::size_t>(settings.integer("sensor.events_waiting_max")));
 }
 
-void on_signal(Daemon& daemon, EventLoop& loop, const std::function<void()>& reload) {
-  switch (daemon.signals.take()) {
-    case Signal::none:
-      return;
-    case Signal::stop:
-      return loop.stop();
-    case Signal::reload:
-      return reload();
-  }
-}
-
 Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, SensorService& service,
                    const SensorService::Parts& parts) {
   // Ready again means that what was read last is in force, so not before the rules are compiled.
@@ -94,7 +84,7 @@ Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, Sens
   };
   service.add_operations(control, reload);
   std::optional<Error> failure;
-  loop.watch(daemon.signals.fd(), POLLIN, [&](short) { on_signal(daemon, loop, reload); });
+  watch_signals(daemon.signals, loop, reload);
   loop.watch(parts.watch.fd(), POLLIN, [&](short) { service.take_policy(); });
   loop.watch(parts.reloader.fd(), POLLIN, [&](short) {
     service.finish_rule_reload();

@@ -1,4 +1,4 @@
-#include "apps/menshen/audit_control.hpp"
+#include "apps/control/auditd.hpp"
 
 #include "base/channel.hpp"
 
