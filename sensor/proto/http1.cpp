@@ -34,7 +34,6 @@ constexpr std::size_t waiting_bytes_max = 64U << 10U;
 // libhtp keeps its messages with the connection: after so many it makes no more.
 constexpr std::size_t messages_max = 512;
 constexpr std::size_t lzma_memory_max = 1U << 20U;
-constexpr std::size_t file_name_bytes_max = 1024;
 
 std::string_view text_of(const bstr* text) noexcept {
   if (text == nullptr) return {};
@@ -652,11 +651,7 @@ class Http1Parser final : public Parser {
         transaction.add_event(ProtoEvent::http_multipart_no_filedata);
         break;
     }
-    for (const auto& file : transaction.files[index(direction)]) {
-      if (file->name.size() >= file_name_bytes_max) {
-        transaction.add_event(ProtoEvent::http_file_name_too_long);
-      }
-    }
+    if (body->long_name()) transaction.add_event(ProtoEvent::http_file_name_too_long);
   }
 
   static void note_length(HttpTransaction& transaction, const htp_tx_t* tx) noexcept {

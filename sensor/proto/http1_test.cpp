@@ -335,6 +335,24 @@ TEST_CASE("bodies are files, named by the form, the disposition or the path") {
   CHECK(get.told[0][">file.name"] == "-");
 }
 
+TEST_CASE("a file's name that is cut is told of, in its part alone or after others") {
+  const auto named = [](std::size_t bytes) {
+    const std::string form =
+        "--b\r\nContent-Disposition: form-data; name=f; filename=\"x\"\r\n\r\n1\r\n"
+        "--b\r\nContent-Disposition: form-data; name=g; filename=\"" +
+        std::string(bytes, 'n') + "\"\r\n\r\n2\r\n--b--\r\n";
+    Stage s;
+    s.client(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "Content-Length: " +
+        std::to_string(form.size()) + "\r\n\r\n" + form);
+    return has_event(s.told.at(0), "http.file_name_too_long");
+  };
+  CHECK_FALSE(named(1023));
+  CHECK(named(1024));
+  CHECK(named(2000));
+}
+
 TEST_CASE("a Brotli body is opened") {
   const std::string text = "<html>hello hello hello hello</html>";
   std::size_t size = BrotliEncoderMaxCompressedSize(text.size());

@@ -4,6 +4,12 @@
 
 namespace menshen::sensor {
 
+namespace {
+
+constexpr std::size_t file_name_bytes_max = 1024;
+
+}  // namespace
+
 HttpBody::HttpBody(Files& files, Transaction& transaction, Direction direction, const Head& head,
                    const DecompressLimits& limits)
     : files_(files), transaction_(transaction), direction_(direction) {
@@ -57,6 +63,7 @@ void HttpBody::end(bool whole) {
 
 void HttpBody::on_file(std::string_view name) {
   file_ = files_.open(transaction_, direction_, name);
+  long_name_ = long_name_ || (file_ != nullptr && file_->name.size() >= file_name_bytes_max);
 }
 
 void HttpBody::on_file_data(Bytes bytes) {

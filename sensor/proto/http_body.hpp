@@ -41,6 +41,8 @@ class HttpBody final : private MultipartObserver {
   [[nodiscard]] bool coding_broken() const noexcept { return coding_broken_; }
   [[nodiscard]] bool decompresses() const noexcept { return decompressor_.has_value(); }
   [[nodiscard]] bool bomb() const noexcept { return bomb_; }
+  // A file's name has, or had before it was cut, as many bytes as are kept.
+  [[nodiscard]] bool long_name() const noexcept { return long_name_; }
 
  private:
   void on_file(std::string_view name) override;
@@ -59,6 +61,7 @@ class HttpBody final : private MultipartObserver {
   bool name_taken_ = false;  // its one file was asked for
   bool coding_broken_ = false;
   bool bomb_ = false;
+  bool long_name_ = false;
 };
 
 }  // namespace menshen::sensor
