@@ -62,6 +62,7 @@ class Forwarder::Impl {
   Cursor sent_;
   bool begun_ = false;
   bool shorter_told_ = false;
+  std::uint64_t gap_end_ = 0;  // of the pruned records that were told of, the last
   SteadyClock::time_point unconfirmed_since_;
   std::chrono::milliseconds retry_{0};
   UniqueFd stop_;
@@ -99,6 +100,7 @@ void Forwarder::Impl::run() {
 
 void Forwarder::Impl::failed(const Error& error) {
   target_->reset();
+  sent_ = cursor_;  // what was under way is lost, whatever a stop may confirm from here on
   begun_ = false;
   retry_ = std::clamp(retry_ * 2, options_.retry_min, options_.retry_max);
   bool was_up = false;
@@ -114,6 +116,10 @@ void Forwarder::Impl::failed(const Error& error) {
 Result<void> Forwarder::Impl::begin() {
   const std::string origin = MENSHEN_TRY(feed_.origin());
   const std::uint64_t end = MENSHEN_TRY(feed_.end());
+  {
+    const std::lock_guard lock(mutex_);
+    status_.stored = end;
+  }
   if (cursor_.origin.empty()) cursor_.origin = origin;
   if (cursor_.origin != origin || end < cursor_.record) {
     if (!std::exchange(shorter_told_, true)) tell(ForwardEvent::shorter);
@@ -129,11 +135,13 @@ Result<void> Forwarder::Impl::begin() {
 }
 
 Result<void> Forwarder::Impl::send(const std::vector<FeedRecord>& records) {
-  const std::uint64_t skipped = records.front().number - sent_.record - 1;
-  if (skipped != 0) {
+  // After a failure the same gap is met again.
+  const std::uint64_t known = std::max(sent_.record, gap_end_);
+  if (const std::uint64_t next = records.front().number; next > known + 1) {
+    gap_end_ = next - 1;
     {
       const std::lock_guard lock(mutex_);
-      status_.skipped += skipped;
+      status_.skipped += gap_end_ - known;
     }
     tell(ForwardEvent::gap);
   }

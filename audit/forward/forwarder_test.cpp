@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <mutex>
 #include <random>
@@ -39,6 +40,15 @@ void append(Store& store, std::uint64_t first, std::uint64_t count) {
   std::vector<Record> records;
   for (std::uint64_t i = 0; i < count; ++i) records.push_back(sample_alert(first + i));
   REQUIRE(store.append(std::span<const Record>(records)));
+}
+
+// A store with so many records behind its own, under a checkpoint.
+Store filled(const testkit::TempDir& dir, std::uint64_t count) {
+  auto store = Store::open(small_segments(dir / "store"));
+  REQUIRE(store);
+  append(*store, 1, count);
+  REQUIRE(store->checkpoint());
+  return std::move(*store);
 }
 
 // What a receiver got, by number; every call may be told to fail.
@@ -118,14 +128,11 @@ ForwarderOptions quick(const testkit::TempDir& dir) {
 
 TEST_CASE("a feed gives every record once, in order, over segments, from any place") {
   testkit::TempDir dir;
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 700);
-  REQUIRE(store->checkpoint());
+  Store store = filled(dir, 700);
   Feed feed(dir / "store");
   const auto end = feed.end();
   REQUIRE(end);
-  CHECK(*end == store->status().records);
+  CHECK(*end == store.status().records);
   REQUIRE(StorePaths::in(dir / "store").segments().size() > 2);
   for (const std::size_t most : {1000, 255, 100}) {
     std::uint64_t at = 0;
@@ -155,11 +162,8 @@ TEST_CASE("a feed gives every record once, in order, over segments, from any pla
 
 TEST_CASE("whatever fails, every record arrives, and in order") {
   testkit::TempDir dir;
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 600);
-  REQUIRE(store->checkpoint());
-  const std::uint64_t end = store->status().records;
+  Store store = filled(dir, 600);
+  const std::uint64_t end = store.status().records;
   const int fail_every = GENERATE(0, 2, 3, 7);
   Received received;
   received.fail_every = fail_every;
@@ -184,7 +188,7 @@ TEST_CASE("whatever fails, every record arrives, and in order") {
       received.fail_every = 0;
     }
     REQUIRE((*forwarder)->wait_for(end, patience));
-    append(*store, 1'001, 50);
+    append(store, 1'001, 50);
     REQUIRE((*forwarder)->wait_for(end + 50, patience));
     if (fail_every == 0) CHECK(downs == 0);
   }
@@ -196,17 +200,15 @@ TEST_CASE("whatever fails, every record arrives, and in order") {
 
 TEST_CASE("the position survives a restart, and another target begins anew") {
   testkit::TempDir dir;
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 300);
-  const std::uint64_t end = store->status().records;
+  Store store = filled(dir, 300);
+  const std::uint64_t end = store.status().records;
   Received first;
   {
     auto forwarder = Forwarder::start(quick(dir), std::make_unique<MemoryTarget>(first));
     REQUIRE(forwarder);
     REQUIRE((*forwarder)->wait_for(end, patience));
   }
-  append(*store, 301, 10);
+  append(store, 301, 10);
   Received second;
   {
     auto forwarder = Forwarder::start(quick(dir), std::make_unique<MemoryTarget>(second));
@@ -218,12 +220,62 @@ TEST_CASE("the position survives a restart, and another target begins anew") {
   CHECK(second.records.begin()->first == end + 1);
 }
 
+TEST_CASE("a stop after a failure confirms nothing") {
+  testkit::TempDir dir;
+  Store store = filled(dir, 10);
+  Received received;
+  received.fail_every = 2;  // the records go out, their confirmation fails
+  auto options = quick(dir);
+  options.confirm_records = 1;
+  options.retry_min = options.retry_max = 1h;
+  std::promise<void> failed;
+  options.on_event = [&](ForwardEvent event, const ForwardStatus&) {
+    if (event == ForwardEvent::down) failed.set_value();
+  };
+  {
+    auto forwarder = Forwarder::start(options, std::make_unique<MemoryTarget>(received));
+    REQUIRE(forwarder);
+    REQUIRE(failed.get_future().wait_for(patience) == std::future_status::ready);
+    CHECK((*forwarder)->status().stored == store.status().records);
+    const std::lock_guard lock(received.mutex);
+    received.fail_every = 0;
+  }
+  CHECK(received.records.empty());
+  CHECK(load_cursor(dir / "cursor")->record == 0);
+}
+
+TEST_CASE("what was pruned before it could be sent is told once, however often sending fails") {
+  testkit::TempDir dir;
+  Store store = filled(dir, 700);
+  const auto paths = StorePaths::in(dir / "store");
+  std::filesystem::remove(paths.segment(paths.segments().front()));
+  Feed feed(dir / "store");
+  const auto rest = feed.records(0, 1);
+  REQUIRE(rest);
+  const std::uint64_t pruned = rest->front().number - 1;
+  REQUIRE(pruned >= 256);
+  Received received;
+  received.fail_every = 3;
+  auto options = quick(dir);
+  options.confirm_records = 150;
+  std::atomic<int> gaps{0};
+  std::atomic<int> downs{0};
+  options.on_event = [&](ForwardEvent event, const ForwardStatus&) {
+    gaps += event == ForwardEvent::gap ? 1 : 0;
+    downs += event == ForwardEvent::down ? 1 : 0;
+  };
+  auto forwarder = Forwarder::start(options, std::make_unique<MemoryTarget>(received));
+  REQUIRE(forwarder);
+  REQUIRE((*forwarder)->wait_for(store.status().records, patience));
+  CHECK(downs > 0);
+  CHECK(gaps == 1);
+  CHECK((*forwarder)->status().skipped == pruned);
+}
+
 TEST_CASE("a store that holds less than was forwarded stops the forwarder and is told") {
   testkit::TempDir dir;
   REQUIRE(save_cursor(dir / "cursor", {"tcp://memory:1", "menshen", 1'000, 1}));
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 10);
+  Store store = filled(dir, 10);
   Received received;
   std::mutex mutex;
   std::condition_variable changed;
@@ -258,10 +310,11 @@ TEST_CASE("a cursor has one form") {
 namespace {
 
 // A syslog receiver: takes connections one after another; the first `cut` of them are reset after
-// their first bytes.
+// their first bytes, and one that `ends_first` says that it has nothing to say before it reads.
 class Receiver {
  public:
-  explicit Receiver(int cut) : cut_(cut), stop_(::eventfd(0, EFD_CLOEXEC)) {
+  explicit Receiver(int cut, bool ends_first = false)
+      : cut_(cut), ends_first_(ends_first), stop_(::eventfd(0, EFD_CLOEXEC)) {
     auto listening = listen_at({Protocol::tcp, "127.0.0.1", 0});
     REQUIRE(listening);
     fd_ = std::move(*listening);
@@ -272,6 +325,11 @@ class Receiver {
     if (!thread_.joinable()) return;
     static_cast<void>(::eventfd_write(stop_.get(), 1));
     thread_.join();
+  }
+  // Until a connection has ended; then as stop().
+  void wait_for_end() {
+    REQUIRE(ended_.get_future().wait_for(patience) == std::future_status::ready);
+    stop();
   }
   [[nodiscard]] Endpoint endpoint() const {
     return {Protocol::tcp, "127.0.0.1", bound_port(fd_.get())};
@@ -291,6 +349,7 @@ class Receiver {
     }
   }
   void serve(int fd) {
+    if (ends_first_) static_cast<void>(::shutdown(fd, SHUT_WR));
     std::string got;
     std::array<char, 4096> piece{};
     while (ready(fd)) {
@@ -304,9 +363,12 @@ class Receiver {
       return;
     }
     whole.push_back(std::move(got));
+    if (whole.size() == 1) ended_.set_value();
   }
 
   int cut_;
+  bool ends_first_;
+  std::promise<void> ended_;
   UniqueFd stop_;
   UniqueFd fd_;
   std::thread thread_;
@@ -329,18 +391,13 @@ std::vector<std::string> frames_of(std::string_view text) {
 
 TEST_CASE("syslog over TCP: what a reset connection may have lost is sent again") {
   const int cut = GENERATE(0, 2);
-  const auto confirm = GENERATE(SyslogTargetOptions::Confirm::closed);
   testkit::TempDir dir;
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 400);
-  REQUIRE(store->checkpoint());
-  const std::uint64_t end = store->status().records;
+  Store store = filled(dir, 400);
+  const std::uint64_t end = store.status().records;
   Receiver receiver(cut);
   SyslogTargetOptions target;
   target.endpoint = receiver.endpoint();
   target.origin = "gov-cloud-a";
-  target.confirm = confirm;
   {
     auto forwarder = Forwarder::start(quick(dir), *make_syslog_target(target));
     REQUIRE(forwarder);
@@ -364,6 +421,45 @@ TEST_CASE("syslog over TCP: what a reset connection may have lost is sent again"
   CHECK(notes >= 1);
 }
 
+TEST_CASE("a receiver that ended before this side did has confirmed nothing") {
+  testkit::TempDir dir;
+  Store store = filled(dir, 10);
+  Receiver receiver(0, true);
+  SyslogTargetOptions target;
+  target.endpoint = receiver.endpoint();
+  target.origin = "gov-cloud-a";
+  auto options = quick(dir);
+  options.retry_min = options.retry_max = 1h;
+  std::promise<std::string> failed;
+  options.on_event = [&](ForwardEvent event, const ForwardStatus& status) {
+    if (event == ForwardEvent::down) failed.set_value(status.error);
+  };
+  auto forwarder = Forwarder::start(options, *make_syslog_target(target));
+  REQUIRE(forwarder);
+  auto error = failed.get_future();
+  REQUIRE(error.wait_for(patience) == std::future_status::ready);
+  CHECK(error.get().find("closed") != std::string::npos);
+  CHECK((*forwarder)->status().confirmed == 0);
+}
+
+TEST_CASE("a receiver that never closes is believed when it has everything, if so configured") {
+  testkit::TempDir dir;
+  Store store = filled(dir, 400);
+  Receiver receiver(0);
+  SyslogTargetOptions target;
+  target.endpoint = receiver.endpoint();
+  target.origin = "gov-cloud-a";
+  target.confirm = SyslogTargetOptions::Confirm::sent;
+  {
+    auto forwarder = Forwarder::start(quick(dir), *make_syslog_target(target));
+    REQUIRE(forwarder);
+    REQUIRE((*forwarder)->wait_for(store.status().records, patience));
+  }
+  receiver.wait_for_end();
+  REQUIRE(receiver.whole.size() == 1);
+  CHECK(frames_of(receiver.whole.front()).size() >= store.status().records);
+}
+
 TEST_CASE("a message fits the receiver's limit and stays whole") {
   Found found{7, sample_alert(7)};
   found.record.detail = "{\"a\":\"" + std::string(40'000, '"') + "\"}";
@@ -382,18 +478,15 @@ TEST_CASE("a message fits the receiver's limit and stays whole") {
 
 TEST_CASE("a file of notes gets each checkpoint, for a witness") {
   testkit::TempDir dir;
-  auto store = Store::open(small_segments(dir / "store"));
-  REQUIRE(store);
-  append(*store, 1, 10);
-  REQUIRE(store->checkpoint());
+  Store store = filled(dir, 10);
   {
     auto forwarder = Forwarder::start(quick(dir), make_notes_target(dir / "witness"));
     REQUIRE(forwarder);
-    REQUIRE((*forwarder)->wait_for(store->status().records, patience));
+    REQUIRE((*forwarder)->wait_for(store.status().records, patience));
   }
   const auto notes = parse_witness(dir.read("witness"));
   REQUIRE(notes);
-  CHECK(notes->back().text == store->checkpoint()->text);
+  CHECK(notes->back().text == store.checkpoint()->text);
 }
 
 TEST_CASE("UDP cannot be forwarded to, and no unreadable certificate is passed over") {

@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <array>
 
@@ -117,17 +118,29 @@ class SyslogTarget : public Target {
     return {};
   }
 
+  // Reads on what the receiver may say, which nobody needs, until nothing is there or its end is.
+  Result<Io> pass_over(SteadyClock::time_point deadline) {
+    std::array<char, 4096> ignored{};
+    std::size_t got = 0;
+    while (SteadyClock::now() < deadline) {
+      const Io io = stream_->read(ignored, got);
+      if (io == Io::failed) return fail_here(stream_->error());
+      if (io != Io::done) return io;
+    }
+    return fail_here("the receiver talks and does not end");
+  }
+
   Result<void> wait_until_closed() {
     const auto deadline = SteadyClock::now() + options_.timeout;
+    // Its end says that it has everything only where it comes after ours: one that was there before
+    // says nothing of what was under way then.
+    MENSHEN_CHECK(require_open(deadline));
     for (Io io = stream_->end(); io != Io::done; io = stream_->end()) {
       MENSHEN_CHECK(wait(io, deadline));
     }
-    std::array<char, 4096> ignored{};
     while (true) {
-      std::size_t got = 0;
-      const Io io = stream_->read(ignored, got);
+      const Io io = MENSHEN_TRY(pass_over(deadline));
       if (io == Io::ended) break;
-      if (io == Io::done) continue;
       auto waited = wait(io, deadline);
       if (!waited) {
         return fail_while({"等待接收方关闭连接以确认收讫（不关闭连接的接收方："
@@ -137,6 +150,8 @@ class SyslogTarget : public Target {
                           waited.error());
       }
     }
+    // Both ends may have met on their way: then its system answers ours with a reset instead.
+    while (!MENSHEN_TRY(acknowledged())) MENSHEN_CHECK(pause(deadline));
     stream_.reset();
     return {};
   }
@@ -144,18 +159,35 @@ class SyslogTarget : public Target {
   Result<void> wait_until_acknowledged() {
     const auto deadline = SteadyClock::now() + options_.timeout;
     while (true) {
-      int unsent = 0;
-      if (::ioctl(stream_->fd(), SIOCOUTQ, &unsent) != 0) return fail_here("SIOCOUTQ");
-      // A peer that has gone shows as readable.
-      std::array<char, 4096> ignored{};
-      std::size_t got = 0;
-      const Io io = stream_->read(ignored, got);
-      if (io == Io::ended || io == Io::failed) return fail_here("the receiver closed");
-      if (unsent == 0) return {};
-      if (SteadyClock::now() >= deadline) return fail_here("not acknowledged");
-      pollfd stop{stop_fd(), 0, 0};
-      static_cast<void>(::poll(&stop, 1, static_cast<int>(acknowledged_poll.count())));
+      const bool all = MENSHEN_TRY(acknowledged());
+      MENSHEN_CHECK(require_open(deadline));
+      if (all) return {};
+      MENSHEN_CHECK(pause(deadline));
     }
+  }
+
+  Result<void> require_open(SteadyClock::time_point deadline) {
+    if (MENSHEN_TRY(pass_over(deadline)) != Io::ended) return {};
+    return fail_here("the receiver closed the connection");
+  }
+
+  // Whether the receiver's TCP has all that was written, and our end, if that was.
+  Result<bool> acknowledged() {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    int unsent = 0;
+    if (::getsockopt(stream_->fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) {
+      return fail_here("the receiver reset the connection");
+    }
+    if (::ioctl(stream_->fd(), SIOCOUTQ, &unsent) != 0) return fail_here("SIOCOUTQ");
+    return unsent == 0;
+  }
+
+  Result<void> pause(SteadyClock::time_point deadline) {
+    if (SteadyClock::now() >= deadline) return fail_here("not acknowledged");
+    pollfd stop{stop_fd(), 0, 0};
+    static_cast<void>(::poll(&stop, 1, static_cast<int>(acknowledged_poll.count())));
+    return {};
   }
 
   SyslogTargetOptions options_;

@@ -1,10 +1,12 @@
 // A syslog receiver: RFC 5424 messages with octet counting over TLS (RFC 5425) or TCP (RFC 6587).
 //
 // Syslog has no answers. What has arrived is known from the connection's end: this side says that
-// nothing follows and waits until the receiver closes too; Linux and every receiver that reads to
-// the end close in order only if everything was read. Receivers that never close (Confirm::sent)
-// are believed when their TCP has acknowledged the last byte; a crash of theirs loses what they had
-// not read then.
+// nothing follows and waits until the receiver closes too, and its TCP has acknowledged the last
+// byte; Linux closes in order only if everything was read. A receiver that had ended before this
+// side did confirms nothing. With TLS its own goodbye is not asked for, as widespread receivers do
+// not send one: whoever can forge TCP on the way can make records look received.
+// Receivers that never close (Confirm::sent) are believed when their TCP has acknowledged the last
+// byte; a crash of theirs loses what they had not read then.
 #pragma once
 
 #include <chrono>
