@@ -27,7 +27,8 @@ const WallTime now = *parse_time("2026-11-23T08:15:30Z");
 SyslogMessage parse(std::string_view text) { return parse_syslog(text, now); }
 
 Record record_of(std::string_view text) {
-  return external_record(text, {*IpAddr::parse("10.9.9.9"), {}}, "finance", "udp", now);
+  return external_record(text, parse(text), {*IpAddr::parse("10.9.9.9"), {}}, "finance", "udp",
+                         now);
 }
 
 }  // namespace
@@ -85,6 +86,7 @@ TEST_CASE("RFC 3164 and what senders make of it") {
   CHECK(none.severity == 5);
   CHECK(parse("<999>x").text == "<999>x");
   CHECK(parse("<13>Nov 99 08:15:30 h a: x").time == std::nullopt);
+  CHECK(parse("<13>Nov 23 -8:15:30 h a: x").time == std::nullopt);
 }
 
 TEST_CASE("common forms fill the record") {
@@ -207,6 +209,22 @@ TEST_CASE("common forms fill the record") {
     CHECK(r.message == "Selected source 10.0.0.1");
     CHECK(r.domain_src == "finance");
   }
+}
+
+TEST_CASE("a sender's odd numbers are not taken for times or ports") {
+  for (const char* stamp : {"-99999999999.250", "99999999999.250", "1795421000", "x.1"}) {
+    CAPTURE(stamp);
+    const auto r = record_of(std::string("type=LOGIN msg=audit(") + stamp + ":45): res=1");
+    CHECK(r.action == "audit.login");
+    CHECK(r.time == now);
+  }
+  // As deep as a message can be.
+  const std::string deep = std::string(4'000, '[') + std::string(4'000, ']');
+  CHECK(record_of(
+            "<13>Nov 23 08:15:30 h keystone: {\"payload\":{\"typeURI\":\"dmtf.org/cloud/audit\","
+            "\"action\":\"read\",\"x\":" +
+            deep + "}}")
+            .action == "cloud.read");
 }
 
 TEST_CASE("the message as it came stands in the detail, whatever its bytes") {
@@ -370,22 +388,38 @@ TEST_CASE("gaps in sequenceId and floods are counted and told as losses") {
   CHECK(lab.source().at("missing") == 3);
 }
 
+TEST_CASE("what is no sequenceId makes no gap") {
+  Lab lab;
+  for (const char* id : {"1", "-4", "9999999999", "2147483648", "x", "2"}) {
+    lab.send_datagram(std::string("<13>1 - web1 a - - [meta sequenceId=\"") + id + "\"] x");
+  }
+  lab.until(6);
+  CHECK(lab.source().at("missing") == 0);
+}
+
 TEST_CASE("sources are kept over a restart, and bounded") {
   testkit::TempDir dir;
   SourceTable table;
-  table.heard({"10.0.0.1", "a"}, "finance", now, 0).silences = 2;
+  auto& kept = table.heard({"10.0.0.1", "a"}, "finance", now, 0);
+  kept.silences = 2;
+  kept.per_minute = 2.5;
   REQUIRE(table.save(dir / "sources.json"));
   SourceTable again;
   REQUIRE(again.load(dir / "sources.json"));
   REQUIRE(again.all().size() == 1);
   CHECK(again.all().begin()->second.silences == 2);
   CHECK(again.all().begin()->second.domain == "finance");
+  CHECK(again.all().begin()->second.per_minute == 2.5);
   for (std::size_t i = 0; i < 3 * sources_max; ++i) {
     again.heard({"10.0.0.1", std::to_string(i)}, "", now, 0);
     again.heard({std::to_string(i), "x"}, "", now, 0);
   }
   CHECK(again.all().size() <= 2 * sources_max + 1);
   CHECK(again.all().contains({"10.0.0.1", "*"}));
+  std::string odd = dir.read("sources.json");
+  odd.replace(odd.find("false"), 5, "\"no\"");
+  dir.write("odd", odd);
+  CHECK(SourceTable().load(dir / "odd"));
   dir.write("bad", "rubbish");
   CHECK(again.load(dir / "bad").error().code == ErrorCode::corrupt);
 }

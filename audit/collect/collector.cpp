@@ -10,7 +10,7 @@
 #include <mutex>
 
 #include "audit/collect/frames.hpp"
-#include "audit/collect/syslog.hpp"
+#include "audit/collect/number.hpp"
 
 namespace menshen::audit {
 namespace {
@@ -20,10 +20,12 @@ using namespace std::chrono_literals;
 constexpr WallTime second_ns = 1'000'000'000;
 constexpr WallTime minute_ns = 60 * second_ns;
 constexpr std::size_t datagrams_per_turn = 256;
+constexpr std::size_t accepts_per_turn = 128;
 constexpr std::size_t reads_per_turn = 8;
 constexpr std::size_t read_bytes = 16U << 10U;
 constexpr auto handshake_time = 10s;
-constexpr double rate_weight = 0.2;  // of the newest minute
+constexpr double rate_weight = 0.2;                    // of the newest minute
+constexpr std::uint64_t sequence_max = 2'147'483'647;  // RFC 5424 section 7.3.1
 
 struct Connection {
   Stream stream;
@@ -119,10 +121,9 @@ void Collector::Impl::take(std::string_view message, bool cut, const Sender& sen
   if (message.empty()) return;
   const WallTime now = clock_.wall();
   const SyslogMessage parsed = parse_syslog(message, now);
-  const std::string_view counted = structured_value(parsed.structured, "meta", "sequenceId");
-  const std::uint64_t sequence = counted.empty() || counted.size() > 10
-                                     ? 0
-                                     : std::strtoull(std::string(counted).c_str(), nullptr, 10);
+  const auto counted =
+      parse_decimal<std::uint64_t>(structured_value(parsed.structured, "meta", "sequenceId"));
+  const std::uint64_t sequence = counted && *counted <= sequence_max ? *counted : 0;
   Record host;  // makes the name fit as a record's field does: the sender chose its bytes
   host.object = parsed.host.substr(0, source_host_bytes_max);
   fit(host);
@@ -154,7 +155,7 @@ void Collector::Impl::take(std::string_view message, bool cut, const Sender& sen
     back.message = "日志来源恢复 / a log source is heard again";
     static_cast<void>(sink(std::move(back)));
   }
-  if (sink(external_record(message, sender, domain, via, now))) return;
+  if (sink(external_record(message, parsed, sender, domain, via, now))) return;
   const std::lock_guard lock(mutex_);
   ++status_.lost;
 }
@@ -181,7 +182,7 @@ void Collector::Impl::take_datagrams(int fd, const Sink& sink) {
 }
 
 void Collector::Impl::accept_from(std::size_t index) {
-  while (true) {
+  for (std::size_t i = 0; i < accepts_per_turn; ++i) {
     sockaddr_storage from{};
     socklen_t size = sizeof(from);
     UniqueFd fd(::accept4(sockets_[index].get(), reinterpret_cast<sockaddr*>(&from), &size,

@@ -1,8 +1,8 @@
 // Receives syslog from other systems and hands each message on as a record of kind `external`.
 //
 // UDP, TCP (octet counting and lines) and TLS. Everything that comes in is hostile: memory is
-// bounded by connections_max and message_bytes_max, a sender's rate by records_per_second_max, and
-// what is beyond is counted and told by records of kind `loss`. The message as it came stands in
+// bounded by connections_max and message_bytes_max, a source's rate by records_per_second_max (a
+// sender that names many hosts is as many sources), and what is beyond is counted and told by records of kind `loss`. The message as it came stands in
 // the record's detail ("raw", or "raw_base64" where it is not plain UTF-8), beside who sent it.
 //
 // One thread runs run(); status() and sources() may be called from others.
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "audit/collect/sources.hpp"
+#include "audit/collect/syslog.hpp"
 #include "audit/record/record.hpp"
 #include "audit/transport/endpoint.hpp"
 #include "audit/transport/stream.hpp"
@@ -76,8 +77,10 @@ class Collector {
   std::unique_ptr<Impl> impl_;
 };
 
-// A message as a record: without time of its own the record has `now`. `via`: "udp", "tcp", "tls".
-[[nodiscard]] Record external_record(std::string_view message, const Sender& sender,
-                                     const std::string& domain, std::string_view via, WallTime now);
+// A message, and what parse_syslog made of it, as a record: without time of its own the record has
+// `now`. `via`: "udp", "tcp", "tls".
+[[nodiscard]] Record external_record(std::string_view message, const SyslogMessage& parsed,
+                                     const Sender& sender, const std::string& domain,
+                                     std::string_view via, WallTime now);
 
 }  // namespace menshen::audit

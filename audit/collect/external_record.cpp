@@ -20,9 +20,8 @@ bool is_plain(std::string_view text) {
 
 }  // namespace
 
-Record external_record(std::string_view message, const Sender& sender, const std::string& domain,
-                       std::string_view via, WallTime now) {
-  const SyslogMessage parsed = parse_syslog(message, now);
+Record external_record(std::string_view message, const SyslogMessage& parsed, const Sender& sender,
+                       const std::string& domain, std::string_view via, WallTime now) {
   Record record;
   record.kind = Kind::external;
   record.time = parsed.time.value_or(now);

@@ -4,21 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
+
+#include "audit/collect/number.hpp"
 
 namespace menshen::audit {
 namespace {
 
 constexpr WallTime second_ns = 1'000'000'000;
-
-template <class T>
-std::optional<T> number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // Reads a line from left to right.
 class Scan {
@@ -63,7 +56,7 @@ std::string_view value_of(std::string_view text, std::string_view key) {
 
 void set_source(Record& record, std::string_view address, std::string_view port = {}) {
   if (const auto ip = IpAddr::parse(address)) record.src = *ip;
-  if (const auto value = number<std::uint16_t>(port)) record.sport = *value;
+  if (const auto value = parse_decimal<std::uint16_t>(port)) record.sport = *value;
 }
 
 void at_least(Record& record, Severity severity) {
@@ -72,39 +65,32 @@ void at_least(Record& record, Severity severity) {
 
 // --- sshd ------------------------------------------------------------------------------------
 
-// "METHOD for [invalid user ]USER from ADDRESS port PORT ssh2"
-bool ssh_login(std::string_view text, bool accepted, Record& record) {
-  Scan scan(text);
-  const std::string_view method = scan.until(" for ");
-  scan.literal("invalid user ");
+// "USER from ADDRESS port PORT", a login by SSH.
+bool ssh_peer(std::string_view text, Outcome outcome, Record& record) {
   // A user's name is the client's word and may hold anything, also " from ".
-  const std::size_t from = scan.rest().rfind(" from ");
+  const std::size_t from = text.rfind(" from ");
   if (from == std::string_view::npos) return false;
-  record.subject = scan.rest().substr(0, from);
-  Scan peer(scan.rest().substr(from + 6));
+  record.subject = text.substr(0, from);
+  Scan peer(text.substr(from + 6));
   const std::string_view address = peer.until(" port ");
   set_source(record, address, peer.word());
   record.action = "login";
-  record.object = fmt::format("ssh {}", method);
-  record.outcome = accepted ? Outcome::success : Outcome::failure;
-  if (!accepted) at_least(record, Severity::medium);
+  record.outcome = outcome;
+  if (outcome == Outcome::failure) at_least(record, Severity::medium);
   return true;
+}
+
+// "METHOD for [invalid user ]USER from ADDRESS port PORT ssh2"
+bool ssh_login(std::string_view text, Outcome outcome, Record& record) {
+  Scan scan(text);
+  record.object = fmt::format("ssh {}", scan.until(" for "));
+  scan.literal("invalid user ");
+  return ssh_peer(scan.rest(), outcome, record);
 }
 
 bool ssh_other(std::string_view text, Record& record) {
   Scan scan(text);
-  if (scan.literal("Invalid user ")) {
-    const std::size_t from = scan.rest().rfind(" from ");
-    if (from == std::string_view::npos) return false;
-    record.subject = scan.rest().substr(0, from);
-    Scan peer(scan.rest().substr(from + 6));
-    const std::string_view address = peer.until(" port ");
-    set_source(record, address, peer.word());
-    record.action = "login";
-    record.outcome = Outcome::failure;
-    at_least(record, Severity::medium);
-    return true;
-  }
+  if (scan.literal("Invalid user ")) return ssh_peer(scan.rest(), Outcome::failure, record);
   const bool disconnected =
       scan.literal("Disconnected from ") || scan.literal("Connection closed by ");
   if (!disconnected) return false;
@@ -144,8 +130,8 @@ bool pam(std::string_view text, Record& record) {
 
 bool sshd(const SyslogMessage& message, Record& record) {
   Scan scan(message.text);
-  if (scan.literal("Accepted ")) return ssh_login(scan.rest(), true, record);
-  if (scan.literal("Failed ")) return ssh_login(scan.rest(), false, record);
+  if (scan.literal("Accepted ")) return ssh_login(scan.rest(), Outcome::success, record);
+  if (scan.literal("Failed ")) return ssh_login(scan.rest(), Outcome::failure, record);
   return ssh_other(message.text, record) || pam(message.text, record);
 }
 
@@ -185,11 +171,12 @@ void audit_time(std::string_view text, Record& record) {
   const std::size_t at = text.find("audit(");
   if (at == std::string_view::npos) return;
   const std::string_view stamp = text.substr(at + 6, text.find(')', at) - at - 6);
-  const auto seconds = number<std::int64_t>(stamp.substr(0, stamp.find('.')));
   const std::size_t dot = stamp.find('.');
-  if (!seconds || dot == std::string_view::npos || *seconds > 9'000'000'000) return;
-  const auto milliseconds = number<std::int64_t>(stamp.substr(dot + 1, 3));
-  record.time = *seconds * second_ns + milliseconds.value_or(0) * 1'000'000;
+  if (dot == std::string_view::npos) return;
+  const auto seconds = parse_decimal<std::uint64_t>(stamp.substr(0, dot));
+  if (!seconds || *seconds > 9'000'000'000) return;
+  const auto milliseconds = parse_decimal<std::uint16_t>(stamp.substr(dot + 1, 3));
+  record.time = static_cast<WallTime>(*seconds) * second_ns + milliseconds.value_or(0) * 1'000'000;
 }
 
 std::string_view first_of(std::string_view text, std::initializer_list<std::string_view> keys) {
@@ -231,7 +218,7 @@ bool nginx_access(std::string_view text, Record& record) {
   const std::string_view user = scan.until(" [");
   scan.until("] \"");
   const std::string_view request = scan.until("\" ");
-  const auto status = number<unsigned>(scan.word());
+  const auto status = parse_decimal<unsigned>(scan.word());
   if (!status || *status < 100 || *status > 599) return false;
   record.src = *address;
   if (user != "-") record.subject = user;
@@ -339,7 +326,8 @@ bool cadf(std::string_view text, Record& record) {
   auto json = nlohmann::json::parse(text.substr(brace), nullptr, false);
   if (!json.is_object()) return false;
   if (const auto payload = json.find("payload"); payload != json.end() && payload->is_object()) {
-    json = nlohmann::json(*payload);
+    nlohmann::json inner = std::move(*payload);  // a copy would go down as deep as it is nested
+    json = std::move(inner);
   }
   record.subject = text_at(json, "initiator", "name");
   if (record.subject.empty()) record.subject = text_at(json, "initiator", "id");
@@ -378,7 +366,7 @@ bool openstack_request(std::string_view text, Record& record) {
   std::string_view request = scan.rest().substr(quote + 1, status - quote - 1);
   request = request.substr(0, request.rfind(" HTTP/"));
   const std::string_view code = scan.rest().substr(status + 10);
-  const auto value = number<unsigned>(code.substr(0, code.find(' ')));
+  const auto value = parse_decimal<unsigned>(code.substr(0, code.find(' ')));
   if (!value) return false;
   if (user != "-" && user != "None") record.subject = user;
   record.action = "cloud.request";
@@ -398,7 +386,7 @@ std::uint8_t protocol_of(std::string_view text) {
   if (text == "UDP") return 17;
   if (text == "ICMP") return 1;
   if (text == "ICMPv6") return 58;
-  return number<std::uint8_t>(text).value_or(0);
+  return parse_decimal<std::uint8_t>(text).value_or(0);
 }
 
 Outcome verdict_of(std::string_view prefix) {
@@ -423,8 +411,8 @@ bool packet_filter(const SyslogMessage& message, Record& record) {
   record.src = *src;
   record.dst = *dst;
   record.proto = protocol_of(value_of(text, "PROTO"));
-  record.sport = number<std::uint16_t>(value_of(text, "SPT")).value_or(0);
-  record.dport = number<std::uint16_t>(value_of(text, "DPT")).value_or(0);
+  record.sport = parse_decimal<std::uint16_t>(value_of(text, "SPT")).value_or(0);
+  record.dport = parse_decimal<std::uint16_t>(value_of(text, "DPT")).value_or(0);
   std::string_view prefix = text.substr(0, in);
   if (prefix.starts_with('[')) prefix.remove_prefix(std::min(prefix.find(']') + 1, prefix.size()));
   while (prefix.starts_with(' ')) prefix.remove_prefix(1);
@@ -440,17 +428,13 @@ struct Form {
   std::string_view app;  // the tag begins so; empty: any
   bool (*read)(const SyslogMessage&, Record&);
 };
-constexpr std::array<Form, 12> forms{{
+constexpr std::array<Form, 8> forms{{
     {"sshd", "sshd", sshd},
     {"sudo", "sudo", sudo},
     {"pam", "", [](const SyslogMessage& m, Record& r) { return pam(m.text, r); }},
     {"linux_audit", "", linux_audit},
     {"nginx", "nginx", nginx},
     {"postgresql", "postgres", postgresql},
-    {"openstack", "nova", openstack},
-    {"openstack", "neutron", openstack},
-    {"openstack", "cinder", openstack},
-    {"openstack", "keystone", openstack},
     {"openstack", "", openstack},
     {"packet_filter", "", packet_filter},
 }};

@@ -133,7 +133,10 @@ Result<void> SourceTable::load(const std::filesystem::path& file) {
     state.missing = number_of(each, "missing");
     state.gaps = number_of(each, "gaps");
     state.silences = number_of(each, "silences");
-    state.silent = each.value("silent", false);
+    const auto silent = each.find("silent");
+    state.silent = silent != each.end() && silent->is_boolean() && silent->get<bool>();
+    const auto per_minute = each.find("per_minute");
+    if (per_minute != each.end() && per_minute->is_number()) state.per_minute = *per_minute;
     sources_.insert_or_assign({text_of(each, "sender"), text_of(each, "host")}, state);
   }
   return {};

@@ -1,8 +1,9 @@
 #include "audit/collect/syslog.hpp"
 
 #include <array>
-#include <charconv>
 #include <ctime>
+
+#include "audit/collect/number.hpp"
 
 namespace menshen::audit {
 namespace {
@@ -11,14 +12,6 @@ constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 constexpr WallTime second_ns = 1'000'000'000;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-template <class T>
-std::optional<T> number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // Takes the next word and the space behind it.
 std::string_view take_word(std::string_view& rest) {
@@ -36,7 +29,7 @@ bool take_priority(std::string_view& rest, SyslogMessage& message) {
   if (!rest.starts_with('<')) return false;
   const std::size_t end = rest.substr(0, 5).find('>');
   if (end == std::string_view::npos || end < 2) return false;
-  const auto value = number<unsigned>(rest.substr(1, end - 1));
+  const auto value = parse_decimal<unsigned>(rest.substr(1, end - 1));
   if (!value || *value > 191) return false;
   message.facility = static_cast<std::uint8_t>(*value / 8);
   message.severity = static_cast<std::uint8_t>(*value % 8);
@@ -57,10 +50,10 @@ std::optional<WallTime> rfc3164_time(std::string_view text, WallTime now) {
     return std::nullopt;
   }
   const std::size_t month = months.find(text.substr(0, 3));
-  const auto day = number<int>(text[4] == ' ' ? text.substr(5, 1) : text.substr(4, 2));
-  const auto hour = number<int>(text.substr(7, 2));
-  const auto minute = number<int>(text.substr(10, 2));
-  const auto second = number<int>(text.substr(13, 2));
+  const auto day = parse_decimal<unsigned>(text[4] == ' ' ? text.substr(5, 1) : text.substr(4, 2));
+  const auto hour = parse_decimal<unsigned>(text.substr(7, 2));
+  const auto minute = parse_decimal<unsigned>(text.substr(10, 2));
+  const auto second = parse_decimal<unsigned>(text.substr(13, 2));
   if (month == std::string_view::npos || month % 3 != 0 || !day || !hour || !minute || !second ||
       *day < 1 || *day > 31 || *hour > 23 || *minute > 59 || *second > 60) {
     return std::nullopt;
@@ -73,10 +66,10 @@ std::optional<WallTime> rfc3164_time(std::string_view text, WallTime now) {
     std::tm guess{};
     guess.tm_year = year;
     guess.tm_mon = static_cast<int>(month / 3);
-    guess.tm_mday = *day;
-    guess.tm_hour = *hour;
-    guess.tm_min = *minute;
-    guess.tm_sec = *second;
+    guess.tm_mday = static_cast<int>(*day);
+    guess.tm_hour = static_cast<int>(*hour);
+    guess.tm_min = static_cast<int>(*minute);
+    guess.tm_sec = static_cast<int>(*second);
     guess.tm_isdst = -1;
     const WallTime time = std::int64_t{::mktime(&guess)} * second_ns;
     const auto distance = [now](WallTime t) { return t > now ? t - now : now - t; };

@@ -37,8 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace menshen;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   constexpr WallTime now = 1'795'421'730'000'000'000;
-  const audit::Record record = audit::external_record(
-      bytes.substr(0, 8192), {*IpAddr::parse("10.0.0.1"), {}}, "d", "udp", now);
+  const std::string_view message = bytes.substr(0, 8192);
+  const audit::Record record =
+      audit::external_record(message, audit::parse_syslog(message, now),
+                             {*IpAddr::parse("10.0.0.1"), {}}, "d", "udp", now);
   // Whatever came in, the record can be stored.
   audit::Record named = record;
   named.source = "collectd";
