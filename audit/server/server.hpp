@@ -33,8 +33,8 @@ struct ServerOptions {
   std::size_t batch_records_max = 4'000;
   std::size_t batch_bytes_max = 16U << 20U;
   std::chrono::milliseconds batch_delay{10};  // a record waits at most this long for company
-  // So many are company enough: they are committed as soon as nothing more is there to be read, and
-  // the next ones come in meanwhile.
+  // So many are company enough: they are committed with what the turn that brought them has read,
+  // without waiting for batch_delay; the next ones wait in the sockets meanwhile.
   std::size_t batch_records_enough = 500;
   // With less room on the disk than the reserve, flow summaries are refused first, counted and told
   // by a record; every other kind goes on to be stored as long as there is any room. 0: never.

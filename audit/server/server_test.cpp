@@ -199,6 +199,26 @@ TEST_CASE("what a client submits is stored once, with the kernel's word on who s
   CHECK(verify(place.store.directory)->sequence_gaps == 0);
 }
 
+TEST_CASE("a batch that is large enough does not wait for company") {
+  const Place place;
+  ServerOptions options = place.server();
+  options.batch_records_enough = 100;
+  options.batch_delay = 1h;
+  Running auditd(place, options);
+  auto channel = Channel::connect(place.socket).value();
+  const auto alerts = [](std::uint64_t first, std::uint64_t count) {
+    std::vector<Record> records;
+    for (std::uint64_t i = 0; i < count; ++i) records.push_back(sample_alert(first + i));
+    return records;
+  };
+  REQUIRE(channel.send(as_bytes(records_message(1, alerts(1, 60)))));
+  CHECK(answer_to(channel, records_message(2, alerts(61, 40))).id == 1);
+  const auto second = channel.receive(patience);
+  REQUIRE(second);
+  REQUIRE(*second);
+  CHECK(std::get<AnswerMessage>(parse_answer(as_bytes(**second)).value()).id == 2);
+}
+
 TEST_CASE("a peer may use no source but its own, bring no stamp, and is told so record by record") {
   const Place place;
   Running auditd(place);
