@@ -1,6 +1,9 @@
 #include "audit/backup/backup.hpp"
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <thread>
 
 #include "audit/store/query.hpp"
@@ -183,6 +186,27 @@ TEST_CASE("a witness follows a store, signs what it saw, and refuses a rewrite")
   CHECK_FALSE(witness(ledger, *key, consistency_since(dir / "store", second), "sm3:00", clock));
   Store stranger = filled(dir / "stranger", 400);
   CHECK_FALSE(witness(ledger, *key, proof_of(dir / "stranger", 1), "", clock));
+}
+
+TEST_CASE("half an entry does not stay in a ledger") {
+  testkit::TempDir dir;
+  Store store = filled(dir / "store", 10);
+  const std::string entry = note_of(store).text + "\n";
+  REQUIRE(append_entry(dir / "notes", entry));
+  // A disk that fills in the middle of the second.
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{entry.size() + 20, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto full = append_entry(dir / "notes", entry);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK_FALSE(full);
+  REQUIRE(append_entry(dir / "notes", entry));
+  const auto notes = parse_witness(dir.read("notes"));
+  REQUIRE(notes);
+  CHECK(notes->size() == 2);
 }
 
 TEST_CASE("a log of the forwarder's messages is a witness; anything else is not") {

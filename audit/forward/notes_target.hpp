@@ -6,7 +6,8 @@
 
 namespace menshen::audit {
 
-// Appends each checkpoint to the file, durably, each followed by an empty line; never shortens it.
+// Appends each checkpoint that it is given to the file, durably, each followed by an empty line. Of
+// checkpoints that follow each other fast the forwarder gives the newest, which covers the others.
 [[nodiscard]] std::unique_ptr<Target> make_notes_target(std::filesystem::path file);
 
 }  // namespace menshen::audit

@@ -84,6 +84,23 @@ Result<std::vector<SignedNote>> parse_witness(std::string_view text, const Publi
   return notes;
 }
 
+Result<void> append_entry(const std::filesystem::path& file, std::string_view entry) {
+  const auto cannot_write = [&] {
+    return fail_errno({"无法写入 " + file.string(), "cannot write " + file.string()});
+  };
+  const UniqueFd fd(
+      ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!fd) return cannot_write();
+  const off_t end = ::lseek(fd.get(), 0, SEEK_END);
+  if (end < 0) return cannot_write();
+  if (auto written = write_all(fd.get(), as_bytes(entry)); !written) {
+    if (::ftruncate(fd.get(), end) != 0) return cannot_write();
+    return fail_while({file.string(), file.string()}, written.error());
+  }
+  if (::fsync(fd.get()) == 0) return {};
+  return fail_errno({"无法落盘 " + file.string(), "cannot make durable " + file.string()});
+}
+
 Result<Witnessed> witness(const std::filesystem::path& ledger, const SigningKey& key,
                           std::string_view evidence_json, std::string_view fingerprint,
                           const Clock& clock) {
@@ -115,13 +132,7 @@ Result<Witnessed> witness(const std::filesystem::path& ledger, const SigningKey&
   const std::string signature = MENSHEN_TRY(key.sign(as_bytes(note.text + said)));
   const std::string entry =
       fmt::format("{}{} {}\n\n", note.text, said, to_base64(as_bytes(signature)));
-  const UniqueFd fd(
-      ::open(ledger.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
-  if (!fd) return fail_errno({"无法写入 " + ledger.string(), "cannot write " + ledger.string()});
-  MENSHEN_CHECK(write_all(fd.get(), as_bytes(entry)));
-  if (::fsync(fd.get()) != 0) {
-    return fail_errno({"无法落盘 " + ledger.string(), "cannot make durable " + ledger.string()});
-  }
+  MENSHEN_CHECK(append_entry(ledger, entry));
   return Witnessed{note.checkpoint, true};
 }
 

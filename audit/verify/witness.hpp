@@ -29,6 +29,10 @@ inline constexpr std::size_t witness_bytes_max = 256U << 20U;
 [[nodiscard]] Result<std::vector<SignedNote>> parse_witness(std::string_view text,
                                                             const PublicKey* witness_key = nullptr);
 
+// Appends to a ledger or a file of notes, durably, and makes the file where there is none. What
+// could not be written whole is taken back: half an entry would make those behind it unreadable.
+[[nodiscard]] Result<void> append_entry(const std::filesystem::path& file, std::string_view entry);
+
 struct Witnessed {
   Checkpoint checkpoint;
   bool fresh = false;  // false: the ledger had it already
