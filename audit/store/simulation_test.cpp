@@ -101,6 +101,11 @@ class Simulation {
     std::uint64_t wanted = 0;
     for (std::size_t s = 0; s < sensors; ++s) wanted += made_[s];
     CHECK(found.size() == wanted);
+    // What never failed, jumped or contradicted would show nothing.
+    CHECK(failures_ > 0);
+    CHECK(repeated_ > 0);
+    CHECK(clock_backwards_ > 0);
+    CHECK(contradicted_ > 0);
     CHECK(std::ranges::all_of(found, [](const auto& each) { return each.second == 1; }));
   }
 
@@ -124,6 +129,7 @@ class Simulation {
   void move_clock() {
     switch (pick(4)) {
       case 0:
+        ++clock_backwards_;
         return clock_.set_wall(clock_.wall() - static_cast<WallTime>(pick(7'200)) * 1'000'000'000);
       case 1:
         return clock_.advance(std::chrono::hours(pick(40)));
@@ -147,7 +153,9 @@ class Simulation {
     }
     made_[sensor] = std::max(made_[sensor], first + count - 1);
     const auto answers = store_->append(std::span<const Record>(records));
+    failures_ += vfs_.failed() ? 1 : 0;
     if (!answers) return;  // nothing is promised; it comes again
+    repeated_ += static_cast<std::uint64_t>(std::ranges::count(*answers, Appended::duplicate));
     REQUIRE(std::ranges::count(*answers, Appended::conflict) == 0);
     for (std::uint64_t n = first; n < first + count; ++n) {
       const bool known = n <= acknowledged_[sensor];
@@ -163,6 +171,7 @@ class Simulation {
     const auto answers = store_->append(std::span(&other, 1));
     REQUIRE(answers);
     REQUIRE(answers->front() == Appended::conflict);
+    ++contradicted_;
   }
 
   std::mt19937_64 dice_;
@@ -173,6 +182,10 @@ class Simulation {
   std::optional<Store> store_;
   std::array<std::uint64_t, sensors> made_{};
   std::array<std::uint64_t, sensors> acknowledged_{};
+  std::uint64_t failures_ = 0;  // deliveries that met a failing disk
+  std::uint64_t repeated_ = 0;
+  std::uint64_t clock_backwards_ = 0;
+  std::uint64_t contradicted_ = 0;
 };
 
 }  // namespace
