@@ -1,10 +1,10 @@
 #include "audit/verify/block_check.hpp"
 
-#include "audit/store/tail.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "audit/store/tail.hpp"
 
 namespace menshen::audit {
 namespace {

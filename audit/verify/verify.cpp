@@ -287,7 +287,9 @@ Step Verifier::read_notes(Segment& segment, std::uint64_t number) {
     notes_.sizes.push_back(note->checkpoint.size);
     notes_.all.push_back(*std::move(note));
   }
-  for (const auto& [size, expected] : expected_) notes_.sizes.push_back(size);
+  const auto behind = expected_.lower_bound(segment.head().first);
+  const auto end = expected_.upper_bound(MENSHEN_READ(segment.end()));
+  for (auto each = behind; each != end; ++each) notes_.sizes.push_back(each->first);
   std::ranges::sort(notes_.sizes);
   const auto [first, last] = std::ranges::unique(notes_.sizes);
   notes_.sizes.erase(first, last);
@@ -347,7 +349,7 @@ void Verifier::watch(const RecordsSeen& seen) {
   if (seen.last_received != 0) last_received_ = seen.last_received;
   last_time_ = seen.last_time;
   for (const OwnAct& act : seen.acts) {
-    if (act.action == "key.rotate") rotations_[act.n] = act.object;
+    if (act.action == action_rotate) rotations_[act.n] = act.object;
     if (act.action == action_key_lost) losses_[act.n] = act.object;
     if (act.action != "segment.prune") continue;
     const auto detail = nlohmann::json::parse(act.detail, nullptr, false);
