@@ -1,4 +1,5 @@
 // menshen audit witness|backup|restore|recover-key
+#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,6 +61,14 @@ Result<void> give_to_owner(const fs::path& store, uid_t uid, gid_t gid) {
     }
   }
   return {};
+}
+
+// Root works on as who owns the store: what is made there must be auditd's, and nothing that its
+// owner put there may lead root elsewhere.
+Result<void> become(uid_t uid, gid_t gid) {
+  if (::geteuid() != 0 || uid == 0) return {};
+  if (::setgroups(0, nullptr) == 0 && ::setgid(gid) == 0 && ::setuid(uid) == 0) return {};
+  return fail_errno({"无法切换为审计库的属主", "cannot become the store's owner"});
 }
 
 // The witness' own key, made where there is none yet; its public half stands beside it.
@@ -138,17 +147,23 @@ Result<ExitCode> recover_key(Cli& cli, const RecoverArguments& arguments) {
     return fail_errno({"没有审计库：" + options.directory.string(),
                        "no audit store: " + options.directory.string()});
   }
-  const fs::path directory = options.directory;
   const std::string reason = fmt::format("{}（{}）", arguments.reason, user_name());
-  const auto fingerprint = audit::replace_lost_key(std::move(options), reason);
-  MENSHEN_CHECK(give_to_owner(directory, owner.st_uid, owner.st_gid));
-  if (!fingerprint) return tl::make_unexpected(fingerprint.error());
+  MENSHEN_CHECK(become(owner.st_uid, owner.st_gid));
+  const std::string fingerprint = MENSHEN_TRY(audit::replace_lost_key(std::move(options), reason));
   print_out(fmt::format(
       fmt::runtime(cli.say("已启用新密钥，请另行保管指纹，校验时以 --accept-key 认可：{}\n",
                            "a new key signs; keep its fingerprint elsewhere and accept it when "
                            "verifying (--accept-key): {}\n")),
-      *fingerprint));
+      fingerprint));
   return ExitCode::ok;
+}
+
+void add_store(CLI::App& command, const Cli& cli, std::string& store) {
+  command
+      .add_option(
+          "--store", store,
+          cli.say("审计库目录（默认取自配置文件）", "Folder of the store (default: the settings')"))
+      ->type_name("DIR");
 }
 
 void add_copies(CLI::App& group, Cli& cli) {
@@ -159,11 +174,7 @@ void add_copies(CLI::App& group, Cli& cli) {
     command.add_option("folder", arguments->folder, cli.say("备份目录", "Folder of the backup"))
         ->required()
         ->type_name("DIR");
-    command
-        .add_option("--store", arguments->store,
-                    cli.say("审计库目录（默认取自配置文件）",
-                            "Folder of the store (default: the settings')"))
-        ->type_name("DIR");
+    add_store(command, cli, arguments->store);
     command
         .add_option("--fingerprint", arguments->fingerprint,
                     cli.say("另行保管的密钥指纹", "Fingerprint of the key, kept elsewhere"))
@@ -233,11 +244,7 @@ void add_audit_keep_commands(CLI::App& group, Cli& cli) {
                   cli.say("原因，写入审计记录", "How it was lost; it is recorded"))
       ->required()
       ->type_name("TEXT");
-  recover_command
-      .add_option(
-          "--store", recovering->store,
-          cli.say("审计库目录（默认取自配置文件）", "Folder of the store (default: the settings')"))
-      ->type_name("DIR");
+  add_store(recover_command, cli, recovering->store);
 }
 
 }  // namespace menshen::apps
