@@ -2,8 +2,9 @@
 //
 // UDP, TCP (octet counting and lines) and TLS. Everything that comes in is hostile: memory is
 // bounded by connections_max and message_bytes_max, a source's rate by records_per_second_max (a
-// sender that names many hosts is as many sources), and what is beyond is counted and told by records of kind `loss`. The message as it came stands in
-// the record's detail ("raw", or "raw_base64" where it is not plain UTF-8), beside who sent it.
+// sender that names many hosts is as many sources), and what is beyond is counted and told by
+// records of kind `loss`. The message as it came stands in the record's detail ("raw", or
+// "raw_base64" where it is not plain UTF-8), beside who sent it.
 //
 // One thread runs run(); status() and sources() may be called from others.
 #pragma once
