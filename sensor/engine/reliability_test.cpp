@@ -2,7 +2,6 @@
 // test through all stages. More of each class stand beside the stage that guards against it, under
 // the same letters: E1 to E5, E10 in stream/ and packet/, D1 in tests/linear, M5 in apps/control.
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include "sensor/engine/eve.hpp"
 #include "sensor/engine/test_conversation.hpp"
 #include "sensor/proto/hostile_traffic.hpp"
+#include "sensor/proto/test_deflate.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 // Debian's gcc has the function and not its header.
@@ -32,8 +32,10 @@ std::size_t heap_bytes() {
 }
 
 using testing::Conversation;
+using testing::deflated;
 using testing::EventList;
 using testing::Feeder;
+using testing::gzip;
 using testing::tls_client_hello;
 using Sids = std::multiset<std::uint32_t>;
 
@@ -52,21 +54,6 @@ struct Sensor {
   EventList events;
   std::unique_ptr<Engine> engine;
 };
-
-std::string deflated(std::string_view text, int window_bits) {
-  z_stream z{};
-  REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, text.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
-std::string gzip(std::string_view text) { return deflated(text, 15 + 16); }
 
 // Every cut of `text` into two segments.
 void at_every_cut(std::string_view text,
@@ -153,7 +140,7 @@ alert http any any -> any any (http.header; content:"X-Evil|3a| a b"; sid:3;))")
     std::string answer;
   };
   const std::string zipped = gzip("evil");
-  const std::string twice = gzip(deflated("evil", 15));
+  const std::string twice = gzip(deflated("evil", testing::zlib_form));
   const Row rows[] = {
       {"chunks of one byte",
        head +

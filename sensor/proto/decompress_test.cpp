@@ -1,28 +1,16 @@
 #include "sensor/proto/decompress.hpp"
 
 #include <brotli/encode.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <catch2/catch.hpp>
+
+#include "sensor/proto/test_deflate.hpp"
 
 namespace menshen::sensor {
 
 namespace {
 
-std::string zlib_of(std::string_view text, int window_bits) {
-  z_stream z{};
-  REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, text.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
 std::string brotli_of(std::string_view text) {
   std::size_t size = BrotliEncoderMaxCompressedSize(text.size());
   std::string out(size, '\0');
@@ -43,9 +31,9 @@ struct Sample {
   std::string bytes;
 };
 std::vector<Sample> samples(std::string_view text) {
-  return {{ContentCoding::gzip, zlib_of(text, 15 + 16)},
-          {ContentCoding::deflate, zlib_of(text, 15)},
-          {ContentCoding::deflate, zlib_of(text, -15)},
+  return {{ContentCoding::gzip, testing::gzip(text)},
+          {ContentCoding::deflate, testing::deflated(text, testing::zlib_form)},
+          {ContentCoding::deflate, testing::deflated(text, testing::raw_form)},
           {ContentCoding::brotli, brotli_of(text)},
           {ContentCoding::zstd, zstd_of(text)}};
 }

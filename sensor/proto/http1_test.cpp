@@ -1,12 +1,13 @@
 #include <brotli/encode.h>
-#include <zlib.h>
 
 #include <catch2/catch.hpp>
 
+#include "sensor/proto/test_deflate.hpp"
 #include "sensor/proto/test_stage.hpp"
 
 namespace menshen::sensor {
 
+using testing::gzip;
 using testing::Stage;
 using testing::Told;
 
@@ -31,21 +32,6 @@ constexpr std::string_view response =
     "Transfer-Encoding: chunked\r\n"
     "\r\n"
     "4\r\n<htm\r\n6\r\nl></ht\r\n3\r\nml>\r\n0\r\n\r\n";
-
-std::string gzip(std::string_view text) {
-  z_stream z{};
-  REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, text.size()) + 64, '\0');
-  std::string in(text);
-  z.next_in = reinterpret_cast<Bytef*>(in.data());
-  z.avail_in = static_cast<uInt>(in.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
 
 std::string reply(std::string_view headers, std::string_view body) {
   return "HTTP/1.1 200 OK\r\n" + std::string(headers) +
