@@ -9,6 +9,7 @@
 
 #include "base/file.hpp"
 #include "base/ip.hpp"
+#include "sensor/detect/keyword.hpp"
 #include "sensor/detect/transform.hpp"
 
 namespace menshen::sensor {
@@ -17,13 +18,6 @@ namespace {
 constexpr std::pair<std::string_view, DatasetType> type_names[] = {
     {"string", DatasetType::string}, {"md5", DatasetType::md5}, {"sha256", DatasetType::sha256},
     {"ipv4", DatasetType::ipv4},     {"ip", DatasetType::ip},   {"hex", DatasetType::hex}};
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blanks = " \t\r";
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 int digit_of(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -160,18 +154,18 @@ Result<void> Dataset::read(std::string_view text, const std::filesystem::path& f
   while (!text.empty()) {
     ++number;
     const std::size_t newline = std::min(text.find('\n'), text.size());
-    std::string_view line = trimmed(text.substr(0, newline));
+    std::string_view line = trim(text.substr(0, newline));
     text.remove_prefix(std::min(newline + 1, text.size()));
     if (line.empty() || line.front() == '#') continue;
     std::uint16_t reputation = 0;
     const std::size_t comma = line.find(',');
     bool sound = options_.reputations == (comma != std::string_view::npos);
     if (sound && options_.reputations) {
-      const std::string_view digits = trimmed(line.substr(comma + 1));
+      const std::string_view digits = trim(line.substr(comma + 1));
       const auto [end, error] =
           std::from_chars(digits.data(), digits.data() + digits.size(), reputation);
       sound = error == std::errc{} && end == digits.data() + digits.size();
-      line = trimmed(line.substr(0, comma));
+      line = trim(line.substr(0, comma));
     }
     // Lists of hashes as md5sum writes them: the file's name stands behind the hash.
     if (*options_.type == DatasetType::hex) line = line.substr(0, line.find_first_of(" \t"));
@@ -225,7 +219,10 @@ Result<std::shared_ptr<Dataset>> Datasets::open(const DatasetOptions& options) {
                                    fmt::format("more than {} sets", dataset_sets_max)});
   }
   auto set = std::make_shared<Dataset>(options);
-  const bool missing = options.load_if_there && !std::filesystem::exists(options.load);
+  std::error_code error;  // any but "not found" is read_file's to tell
+  const bool missing =
+      options.load_if_there &&
+      std::filesystem::status(options.load, error).type() == std::filesystem::file_type::not_found;
   if (!options.load.empty() && !missing) {
     const std::string text = MENSHEN_TRY(read_file(options.load));
     MENSHEN_CHECK(set->read(text, options.load));

@@ -103,6 +103,8 @@ TEST_CASE("a wrong line of a set's file is named; so is a missing file") {
   CHECK(wrong.error().text.en.find("w:2") != std::string::npos);
   CHECK_FALSE(sets.open(named("n", DatasetType::string, folder / "none")));
   CHECK(sets.open(if_there(named("s", DatasetType::string, folder / "none"))));
+  // Not missing: it cannot be looked for.
+  CHECK_FALSE(sets.open(if_there(named("t", DatasetType::string, folder / std::string(300, 'x')))));
 }
 
 TEST_CASE("at its memory limit a set takes nothing more, and counts it") {
