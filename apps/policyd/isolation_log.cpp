@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "apps/common/audit_record.hpp"
 #include "policy/model/explain.hpp"
 #include "policy/nft/reason.hpp"
@@ -26,6 +28,16 @@ std::string IsolationLog::domain_name(policy::DomainId id) const {
   return id == policy::domain_any || !policy_ ? std::string{} : policy_->domain(id).name;
 }
 
+void IsolationLog::close_groups() {
+  for (const auto& [key, group] : groups_) records_.push_back(record_of(key, group));
+  groups_.clear();
+}
+
+void IsolationLog::set_policy(std::shared_ptr<const policy::Policy> policy) {
+  close_groups();
+  policy_ = std::move(policy);
+}
+
 void IsolationLog::add(const policy::nft::DroppedPacket& packet) {
   policy::DomainId from = policy::domain_any;
   policy::DomainId to = policy::domain_any;
@@ -36,7 +48,7 @@ void IsolationLog::add(const policy::nft::DroppedPacket& packet) {
   const Key key{packet.reason, from, to, packet.tuple.proto, packet.tuple.dport};
   auto found = groups_.find(key);
   if (found == groups_.end()) {
-    if (groups_.size() >= records_max_) {
+    if (groups_.size() + records_.size() >= records_max_) {
       ++rest_packets_;
       return;
     }
@@ -88,9 +100,8 @@ audit::Record IsolationLog::record_of(const Key& key, const Group& group) const 
 }
 
 std::vector<audit::Record> IsolationLog::take(std::uint64_t lost) {
-  std::vector<audit::Record> records;
-  records.reserve(groups_.size() + 1);
-  for (const auto& [key, group] : groups_) records.push_back(record_of(key, group));
+  close_groups();
+  std::vector<audit::Record> records = std::exchange(records_, {});
   if (rest_packets_ != 0 || lost != 0) {
     Act act;
     act.kind = audit::Kind::isolation;
@@ -106,7 +117,6 @@ std::vector<audit::Record> IsolationLog::take(std::uint64_t lost) {
     act.detail = {{"packets", rest_packets_}, {"messages_lost", lost}};
     records.push_back(to_record(act));
   }
-  groups_.clear();
   rest_packets_ = 0;
   return records;
 }

@@ -24,8 +24,8 @@ class IsolationLog {
  public:
   explicit IsolationLog(std::size_t records_max) : records_max_(records_max) {}
 
-  // Names of the domains in later packets.
-  void set_policy(std::shared_ptr<const policy::Policy> policy) { policy_ = std::move(policy); }
+  // Names of the domains in later packets; what came before keeps its own.
+  void set_policy(std::shared_ptr<const policy::Policy> policy);
   void add(const policy::nft::DroppedPacket& packet);
   // The records since the last call; call it once a second. `lost`: packets that the kernel logged
   // and nobody could read, since the last call.
@@ -42,12 +42,14 @@ class IsolationLog {
   using Key =
       std::tuple<policy::nft::Reason, policy::DomainId, policy::DomainId, IpProto, std::uint16_t>;
 
+  void close_groups();
   [[nodiscard]] audit::Record record_of(const Key& key, const Group& group) const;
   [[nodiscard]] std::string domain_name(policy::DomainId id) const;
 
   std::size_t records_max_;
   std::shared_ptr<const policy::Policy> policy_;
-  std::map<Key, Group> groups_;
+  std::map<Key, Group> groups_;         // by the ids of policy_
+  std::vector<audit::Record> records_;  // of earlier policies; with groups_ at most records_max_
   std::uint64_t rest_packets_ = 0;
 };
 

@@ -51,6 +51,21 @@ TEST_CASE("attempts between the same domains at the same port are one record wit
   CHECK(detail.at("bytes") == 300);
 }
 
+TEST_CASE("what was blocked before a policy came keeps the names of the one before") {
+  IsolationLog isolation(2);
+  isolation.set_policy(two_domains());
+  isolation.add(packet(1, 80));
+  isolation.set_policy(std::make_shared<const policy::Policy>());
+  isolation.add(packet(1, 80));
+  isolation.add(packet(1, 81));  // beyond the limit
+  const auto records = isolation.take();
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].domain_src == "a");
+  CHECK(records[0].domain_dst == "b");
+  CHECK(records[1].domain_src.empty());
+  CHECK(nlohmann::json::parse(records[2].detail).at("packets") == 1);
+}
+
 TEST_CASE("taking starts anew") {
   IsolationLog isolation(10);
   isolation.add(packet(1, 80));
