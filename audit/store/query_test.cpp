@@ -270,6 +270,43 @@ std::vector<std::uint64_t> numbers(const Reader& reader, const Filter& filter) {
 
 }  // namespace
 
+TEST_CASE("what stands before a number is found page by page, indexed or not") {
+  const TempDir folder;
+  StoreOptions options;
+  options.directory = folder / "store";
+  options.profile = Profile::intl;
+  options.segment_records_max = 512;
+  fill_many(options);
+  const auto reader = Reader::open(options.directory);
+  REQUIRE(reader);
+  Filter filter;
+  filter.kinds = {Kind::isolation};
+  filter.limit = 0;
+  filter.scan = GENERATE(true, false);
+  const auto all = numbers(*reader, filter);
+  REQUIRE(all.size() > 30);
+  // At a record, right behind one, right before one: in every segment and at both ends.
+  for (const std::uint64_t found : all) {
+    for (const std::uint64_t before : {found, found + 1}) {
+      INFO(before);
+      filter.before = before;
+      std::vector<std::uint64_t> expected = all;
+      std::erase_if(expected, [&](std::uint64_t n) { return n >= before; });
+      CHECK(numbers(*reader, filter) == expected);
+    }
+  }
+  filter.limit = 7;
+  filter.before = 0;
+  std::vector<std::uint64_t> paged;
+  for (;;) {
+    const auto page = numbers(*reader, filter);
+    paged.insert(paged.end(), page.begin(), page.end());
+    if (page.size() < filter.limit) break;
+    filter.before = page.back();
+  }
+  CHECK(paged == all);
+}
+
 TEST_CASE("the index finds what reading everything finds") {
   const TempDir folder;
   StoreOptions options;
