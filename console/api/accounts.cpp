@@ -64,6 +64,12 @@ std::optional<Account> from_json(const Json& json) {
   return account;
 }
 
+// Hashing takes long: meanwhile somebody else may have reset, disabled or replaced the account.
+bool same_secrets(const Account& now, const Account& seen) {
+  return !now.disabled && now.password_hash == seen.password_hash &&
+         now.totp_secret == seen.totp_secret;
+}
+
 bool usable(const Account& account) { return !account.disabled && !account.totp_secret.empty(); }
 
 }  // namespace
@@ -104,7 +110,11 @@ Result<void> Accounts::load() {
 Result<void> Accounts::save(const std::map<std::string, Account, std::less<>>& accounts) {
   Json json = {{"version", 1}, {"accounts", Json::array()}};
   for (const auto& [name, account] : accounts) json["accounts"].push_back(to_json(account));
-  return write_file_atomic(file_, json.dump(1) + "\n", 0600);
+  const std::string text = json.dump(1) + "\n";
+  if (text.size() > file_bytes_max) {  // it could not be read again
+    return fail(ErrorCode::limit, {"账号资料过多", "the accounts hold too much"});
+  }
+  return write_file_atomic(file_, text, 0600);
 }
 
 std::vector<Role> Accounts::missing() const {
@@ -268,6 +278,10 @@ Result<void> Accounts::remove(const std::string& name) {
   MENSHEN_CHECK(keeps_administrators(next));
   MENSHEN_CHECK(save(next));
   accounts_ = std::move(next);
+  // Of an account that is made under the same name again, nothing of this one counts.
+  failures_.erase(name);
+  enrolments_.erase(name);
+  last_steps_.erase(name);
   return {};
 }
 
@@ -356,21 +370,24 @@ Result<Account> Accounts::enrol(const std::string& name, const std::string& pass
     const std::lock_guard hashing(hashing_);
     hash = MENSHEN_TRY(hash_password(new_password, cost_));
   }
+  Account enrolled;
   MENSHEN_CHECK(change(name, [&](Account& each) -> Result<void> {
+    if (!same_secrets(each, account)) return denied();
     each.password_hash = hash;
     each.totp_secret = secret;
+    enrolled = each;
     return {};
   }));
   const std::lock_guard lock(mutex_);
   enrolments_.erase(name);
   failures_.erase(name);
   last_steps_[name] = *step;
-  return accounts_.at(name);
+  return enrolled;
 }
 
 Result<void> Accounts::change_password(const std::string& name, const std::string& password,
                                        const std::string& new_password, const std::string& code) {
-  static_cast<void>(MENSHEN_TRY(check_secrets(name, password, code, true)));
+  const Account seen = MENSHEN_TRY(check_secrets(name, password, code, true));
   MENSHEN_CHECK(check_new_password(new_password, name));
   std::string hash;
   {
@@ -378,6 +395,7 @@ Result<void> Accounts::change_password(const std::string& name, const std::strin
     hash = MENSHEN_TRY(hash_password(new_password, cost_));
   }
   return change(name, [&](Account& account) -> Result<void> {
+    if (!same_secrets(account, seen)) return denied();
     account.password_hash = hash;
     return {};
   });

@@ -1,6 +1,7 @@
 #include "console/api/accounts.hpp"
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "console/api/sessions.hpp"
 #include "console/testing/fake_backend.hpp"
@@ -118,6 +119,51 @@ TEST_CASE("a new account enrols at its first sign-in, with a password of its own
   CHECK(bench.accounts->sign_in("bob", own, bench.code(begun->secret)));
   REQUIRE(bench.accounts->reset("bob", first));
   CHECK(bench.accounts->sign_in("bob", first, "")->totp_secret.empty());
+}
+
+TEST_CASE("of an account that was removed nothing counts for the next of its name") {
+  Bench bench;
+  REQUIRE(bench.accounts->add("bob", Role::inspector, {}, first, "alice"));
+  const auto before = bench.accounts->begin_enrolment("bob");
+  REQUIRE(before);
+  REQUIRE(bench.accounts->remove("bob"));
+  REQUIRE(bench.accounts->add("bob", Role::inspector, {}, own, "alice"));
+  CHECK(bench.accounts->begin_enrolment("bob")->secret != before->secret);
+}
+
+TEST_CASE("an administrator's reset wins over a password that is being changed") {
+  Bench bench;
+  const std::string theirs = "The thief's one 3";
+  for (int round = 0; round < 50; ++round) {
+    INFO(round);
+    const std::string name = "user" + std::to_string(round);
+    REQUIRE(bench.accounts->add(name, Role::inspector, {}, first, "alice"));
+    const auto begun = bench.accounts->begin_enrolment(name);
+    REQUIRE(bench.accounts->enrol(name, first, own, bench.code(begun->secret)));
+    const std::string code = bench.code(begun->secret);
+    std::thread thief(
+        [&] { static_cast<void>(bench.accounts->change_password(name, own, theirs, code)); });
+    const bool reset = bench.accounts->reset(name, first).has_value();
+    thief.join();
+    REQUIRE(reset);
+    CHECK(bench.accounts->sign_in(name, first, ""));
+    REQUIRE(bench.accounts->remove(name));
+  }
+}
+
+TEST_CASE("accounts that could not be read again are not stored") {
+  Bench bench;
+  const std::vector<std::string> long_names(account_domains_max, std::string(1000, 'd'));
+  Result<void> added;
+  std::size_t there = 0;
+  while (added && there < accounts_max) {
+    added = bench.accounts->add("t" + std::to_string(there), Role::tenant, long_names, first, "s");
+    if (added) ++there;
+  }
+  REQUIRE_FALSE(added);
+  CHECK(added.error().code == ErrorCode::limit);
+  bench.accounts = bench.open();
+  CHECK(bench.accounts->list().size() == there);
 }
 
 TEST_CASE("the last administrator of a role stays, and tenants name their domains") {

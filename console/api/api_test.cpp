@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "base/file.hpp"
 #include "console/testing/fake_backend.hpp"
@@ -326,6 +328,69 @@ TEST_CASE("bodies are read as far as the route and the role allow") {
   CHECK(bytes(console.open_request("POST", "/api/policy/plan")) == 0);
   CHECK(bytes(console.open_request("POST", "/api/session")) == body_bytes_small);
   CHECK(bytes(console.open_request("POST", "/api/nothing")) == 0);
+}
+
+namespace {
+
+// Does something once, when it is next asked for the monotonic time.
+class InterruptedClock final : public Clock {
+ public:
+  [[nodiscard]] WallTime wall() const noexcept override { return testkit::FakeClock::start; }
+  [[nodiscard]] MonotonicTime monotonic() const noexcept override {
+    if (then) std::exchange(then, nullptr)();
+    return 1;
+  }
+  mutable std::function<void()> then;
+};
+
+}  // namespace
+
+TEST_CASE("an account that is disabled while its owner signs in has no session") {
+  FakeConsole console;
+  const std::string password = "Correct horse 1";
+  REQUIRE(console.accounts->add("bob", Role::inspector, {}, password, "s"));
+  const auto begun = console.accounts->begin_enrolment("bob");
+  InterruptedClock clock;
+  Sessions sessions{{}, clock};
+  Api api{console.back.backend(), *console.accounts, sessions, console.live};
+  const auto code = [&] {
+    console.back.clock.advance(std::chrono::minutes(1));
+    return *totp_code(begun->secret, console.back.clock.wall());
+  };
+  const std::string own = "My own password 2";
+  const auto sign_in = [&] {
+    const Json body{{"name", "bob"}, {"password", own}, {"totp", code()}};
+    return api.answer(console.open_request("POST", "/api/session", body.dump()));
+  };
+  REQUIRE(console.accounts->enrol("bob", password, own, code()));
+  CHECK(sign_in().status == 200);
+  CHECK(sessions.list().size() == 1);
+  sessions.end_of_account("bob");
+  // After the secrets were right, before there is a session that could be ended.
+  clock.then = [&] { static_cast<void>(console.accounts->set_disabled("bob", true)); };
+  CHECK(sign_in().status == 403);
+  CHECK(sessions.list().empty());
+  CHECK(console.back.has_record("console.sign_in", audit::Outcome::failure));
+}
+
+TEST_CASE("signing out needs no audit") {
+  FakeConsole console;
+  const Request request = console.request_of(Role::security, "DELETE", "/api/session");
+  CHECK(console.api.answer(console.request_of(Role::audit, "DELETE", "/api/session")).status ==
+        204);
+  CHECK(console.back.has_record("console.sign_out", audit::Outcome::success));
+  console.back.audit_down = true;
+  CHECK(console.api.answer(request).status == 204);
+  CHECK_FALSE(console.sessions.find(request.session, false));
+}
+
+TEST_CASE("every search of the audit store is recorded, whatever its sender says of it") {
+  FakeConsole console;
+  Request request = console.request_of(Role::audit, "GET", "/api/audit");
+  request.query = {{"background", "1"}, {"subject", "alice"}};
+  CHECK(console.api.answer(request).status == 200);
+  REQUIRE(console.back.has_record("console.audit.find", audit::Outcome::success));
+  CHECK(console.back.recorded.back().object.find("subject=alice") != std::string::npos);
 }
 
 TEST_CASE("attempts without a session are limited for each address") {

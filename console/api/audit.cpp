@@ -15,7 +15,8 @@ std::string question_of(const RequestHead& head) {
   return out;
 }
 
-// A search is told of as well: who looked for what.
+// A search is told of as well: who looked for what. Always: what the client says of itself is not
+// asked.
 Result<Response> search(Call& call) {
   const audit::Filter filter = MENSHEN_TRY(filter_of(call.request));
   Json items = Json::array();
@@ -26,12 +27,10 @@ Result<Response> search(Call& call) {
     });
   });
   if (!found) return tl::make_unexpected(found.error());
-  if (call.request.parameter("background").empty()) {
-    record(call.desk, audit::Outcome::success, audit::Severity::info, call.session->name,
-           call.request.peer, "audit.find", question_of(call.request),
-           {"查询审计记录", "audit records were searched"},
-           {{"records", items.size()}, {"session", call.session->id}});
-  }
+  record(call.desk, audit::Outcome::success, audit::Severity::info, call.session->name,
+         call.request.peer, "audit.find", question_of(call.request),
+         {"查询审计记录", "audit records were searched"},
+         {{"records", items.size()}, {"session", call.session->id}});
   const bool full = items.size() == filter.limit;
   const Json next = full ? items.back().at("number") : Json();
   return reply({{"items", std::move(items)}, {"next", next}});

@@ -95,10 +95,9 @@ Result<Response> events(Call& call) {
     std::uint64_t last = 0;
     static_cast<void>(MENSHEN_TRY(reader.find(filter, [&](const audit::Found& found) {
       if (!sees(session, found.record.domain_src, found.record.domain_dst)) return true;
-      if (items.size() == limit) return false;
       last = found.number;
       items.push_back(record_json(found));
-      return items.size() <= limit;
+      return items.size() < limit;
     })));
     const bool full = items.size() == limit;
     return reply({{"items", items}, {"next", full ? Json(last) : Json()}});

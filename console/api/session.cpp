@@ -26,8 +26,26 @@ Json session_json(const Desk& desk, const Session& session) {
           {"absolute_seconds", limits.absolute.count()}};
 }
 
-Response signed_in(Call& call, const Account& account, const char* act) {
+tl::unexpected<Error> sign_in_failed(Call& call, const std::string& name, const char* act,
+                                     const Error& error) {
+  const bool locked = error.code == ErrorCode::limit;
+  record(call.desk, locked ? audit::Outcome::rejected : audit::Outcome::failure,
+         locked ? audit::Severity::high : audit::Severity::medium, name, call.request.peer, act,
+         name, error.text, Json::object());
+  return tl::make_unexpected(error);
+}
+
+Result<Response> signed_in(Call& call, const Account& account, const char* act) {
   auto [secret, session] = call.desk.sessions.start(account, call.request.peer);
+  // Whoever changes an account ends its sessions afterwards: a change that came before this one
+  // began is seen here, a later one finds it and ends it.
+  const auto now = call.desk.accounts.find(account.name);
+  if (!now || now->disabled || now->password_hash != account.password_hash) {
+    static_cast<void>(call.desk.sessions.end(session.id));
+    return sign_in_failed(
+        call, account.name, act,
+        {ErrorCode::denied, {"账号在登录期间被更改", "the account was changed meanwhile"}});
+  }
   record(call.desk, audit::Outcome::success, audit::Severity::info, account.name, call.request.peer,
          act, account.name, {"登录成功", "signed in"},
          {{"role", name_of(account.role)}, {"session", session.id}});
@@ -36,15 +54,6 @@ Response signed_in(Call& call, const Account& account, const char* act) {
       "Set-Cookie",
       fmt::format("__Host-menshen={}; Path=/; Secure; HttpOnly; SameSite=Strict", secret));
   return response;
-}
-
-tl::unexpected<Error> sign_in_failed(Call& call, const std::string& name, const char* act,
-                                     const Error& error) {
-  const bool locked = error.code == ErrorCode::limit;
-  record(call.desk, locked ? audit::Outcome::rejected : audit::Outcome::failure,
-         locked ? audit::Severity::high : audit::Severity::medium, name, call.request.peer, act,
-         name, error.text, Json::object());
-  return tl::make_unexpected(error);
 }
 
 Result<Response> setup_state(Call& call) {
@@ -117,8 +126,12 @@ Result<Response> enrol(Call& call) {
 
 Result<Response> who_am_i(Call& call) { return reply(session_json(call.desk, *call.session)); }
 
+// Recorded like signing in, not as an act: it must not fail where the audit cannot be had.
 Result<Response> sign_out(Call& call) {
   static_cast<void>(call.desk.sessions.end(call.session->id));
+  record(call.desk, audit::Outcome::success, audit::Severity::info, call.session->name,
+         call.request.peer, "sign_out", call.session->name, {"退出登录", "signed out"},
+         {{"role", name_of(call.session->role)}, {"session", call.session->id}});
   Response response;
   response.status = 204;
   response.headers.emplace_back(
@@ -147,7 +160,7 @@ const std::array<Route, 8> table{{
     {{"POST", "/api/session", Right::nobody_needed, ""}, sign_in},
     {{"POST", "/api/session/enrol", Right::nobody_needed, ""}, enrol},
     {{"GET", "/api/session", Right::any_session, ""}, who_am_i},
-    {{"DELETE", "/api/session", Right::any_session, "sign_out"}, sign_out},
+    {{"DELETE", "/api/session", Right::any_session, ""}, sign_out},
     {{"POST", "/api/session/password", Right::any_session, "password"}, change_password},
 }};
 
