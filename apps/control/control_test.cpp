@@ -1,6 +1,10 @@
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -70,6 +74,11 @@ TEST_CASE("requests and replies survive the wire") {
   REQUIRE(request);
   CHECK(request->op == "plan");
   CHECK(request->args.at("name") == "策略.yaml");
+  CHECK(request->person.empty());
+  CHECK(encode_request({"plan", Json::object()}).find("person") == std::string::npos);
+  const auto on_behalf = decode_request(encode_request({"plan", Json::object(), "李"}));
+  REQUIRE(on_behalf);
+  CHECK(on_behalf->person == "李");
 
   const auto good = decode_reply(encode_reply(Json{{"x", 1}}));
   REQUIRE(good);
@@ -160,6 +169,62 @@ TEST_CASE("a daemon answers, and says whom the kernel named") {
   } else {
     REQUIRE_FALSE(who);  // without a group, administrators are root alone
     CHECK(who.error().code == ErrorCode::denied);
+  }
+}
+
+// What a daemon whose console runs as `console_user` answers to "who" of user `uid`, who asks for
+// `person`.
+Result<Json> ask_as(uid_t uid, const std::string& console_user, const std::string& person) {
+  const testkit::TempDir folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  auto options = options_in(folder.path());
+  options.status_group = options.admin_group = "root";  // which the other user stays in
+  options.console_user = console_user;
+  int start[2];
+  int reply[2];
+  REQUIRE(::pipe2(start, O_CLOEXEC) == 0);
+  REQUIRE(::pipe2(reply, O_CLOEXEC) == 0);
+  const UniqueFd start_read(start[0]);
+  UniqueFd start_write(start[1]);
+  const UniqueFd reply_read(reply[0]);
+  UniqueFd reply_write(reply[1]);
+  // Before the server and its thread: a fork keeps one thread, and whatever locks the others held.
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    start_write.reset();
+    char byte = 0;
+    if (::read(start_read.get(), &byte, 1) != 1 || ::setuid(uid) != 0) ::_exit(1);
+    const std::string text =
+        encode_reply(control_call(options.socket, {"who", Json::object(), person}));
+    ::_exit(::write(reply_write.get(), text.data(), text.size()) > 0 ? 0 : 1);
+  }
+  reply_write.reset();
+  const RunningServer server(options);
+  REQUIRE(::write(start_write.get(), "s", 1) == 1);
+  std::string text;
+  std::array<char, 4096> buffer{};
+  for (ssize_t got = 0; (got = ::read(reply_read.get(), buffer.data(), buffer.size())) > 0;) {
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  ::waitpid(child, nullptr, 0);
+  return decode_reply(text);
+}
+
+TEST_CASE("the console's user and root alone ask for another person") {
+  if (::geteuid() != 0) {
+    WARN("needs root to become another user: not tested");
+    return;
+  }
+  constexpr uid_t daemon = 1;  // as on every Debian
+  CHECK(ask_as(daemon, "daemon", "alice")->at("name") == "alice (console)");
+  CHECK(ask_as(daemon, "daemon", "")->at("name") == "daemon");
+  CHECK(ask_as(0, "daemon", "alice")->at("name") == "alice (console)");
+  for (const char* console : {"nobody", "", "no-such-user"}) {
+    INFO(console);
+    const auto refused = ask_as(daemon, console, "alice");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::denied);
   }
 }
 

@@ -4,20 +4,14 @@
 #include <catch2/catch.hpp>
 
 #include "compliance/compliance.hpp"
-#include "compliance/testing/fake_host.hpp"
+#include "compliance/testing/shipped.hpp"
 
 namespace menshen::compliance {
 namespace {
 
+using testing::catalogue;
 using testing::FixedClock;
-
-const WallTime now = parse_time("2026-11-23T08:00:00Z").value();
-
-const Catalogue& catalogue() {
-  static const LoadedCatalogue loaded = load_catalogue(MENSHEN_MLPS_DIR);
-  REQUIRE(loaded.catalogue);
-  return *loaded.catalogue;
-}
+using testing::now;
 
 Facts hardened() {
   Facts facts =

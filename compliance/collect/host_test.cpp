@@ -4,22 +4,16 @@
 
 #include "compliance/catalogue/catalogue.hpp"
 #include "compliance/collect/parse.hpp"
-#include "compliance/testing/fake_host.hpp"
+#include "compliance/testing/shipped.hpp"
 
 namespace menshen::compliance {
 namespace {
 
 using nlohmann::json;
+using testing::catalogue;
 using testing::FakeHost;
 using testing::FixedClock;
-
-const WallTime now = parse_time("2026-11-23T08:00:00Z").value();
-
-const Catalogue& catalogue() {
-  static const LoadedCatalogue loaded = load_catalogue(MENSHEN_MLPS_DIR);
-  REQUIRE(loaded.catalogue);
-  return *loaded.catalogue;
-}
+using testing::now;
 
 Facts collect(const FakeHost& host) {
   return collect_host(host, catalogue().sources, FixedClock(now), "menshen-01");

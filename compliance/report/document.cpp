@@ -33,12 +33,6 @@ class Chapters : public Paper {
   }
 
  private:
-  void chapter(std::string_view mark, const std::string& html) {
-    if (open_) put("</div>\n");
-    open_ = true;
-    heading(1, std::string(mark), html);
-    put("<div class=\"text\">\n");
-  }
   void section(const std::string& html) { heading(2, "", html); }
 
   void front() {
@@ -293,7 +287,7 @@ class Chapters : public Paper {
     paragraph(t("未实施。", "None was made."));
     chapter("appendix-g", t("附录 G 触发情形对应表", "Appendix G Items with triggers"));
     triggers();
-    put("</div>\n");
+    end_chapter();
   }
 
   void every_item() {
@@ -402,8 +396,6 @@ class Chapters : public Paper {
     }
     end_table();
   }
-
-  bool open_ = false;
 };
 
 }  // namespace

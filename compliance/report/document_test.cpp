@@ -7,21 +7,15 @@
 #include "compliance/compliance.hpp"
 #include "compliance/report/words.hpp"
 #include "compliance/report/workbook.hpp"
-#include "compliance/testing/fake_host.hpp"
+#include "compliance/testing/shipped.hpp"
 #include "tests/testkit/temp_dir.hpp"
 
 namespace menshen::compliance {
 namespace {
 
+using testing::catalogue;
 using testing::FixedClock;
-
-const WallTime now = parse_time("2026-11-23T08:00:00Z").value();
-
-const Catalogue& catalogue() {
-  static const LoadedCatalogue loaded = load_catalogue(MENSHEN_MLPS_DIR);
-  REQUIRE(loaded.catalogue);
-  return *loaded.catalogue;
-}
+using testing::now;
 
 Assessment assessed(const testing::FakeHost& host) {
   Facts facts = collect_host(host, catalogue().sources, FixedClock(now), "menshen-01");

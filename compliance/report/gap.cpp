@@ -32,18 +32,11 @@ class Gap : public Paper {
     missing();
     chapter("c6", t("6 整改前后对比", "6 Before and after"));
     comparison_table(t("表 6-1 与上次自查比较", "Table 6-1 Changes since the last run"));
-    put("</div>\n");
+    end_chapter();
     return finish();
   }
 
  private:
-  void chapter(std::string_view mark, const std::string& html) {
-    if (open_) put("</div>\n");
-    open_ = true;
-    heading(1, std::string(mark), html);
-    put("<div class=\"text\">\n");
-  }
-
   void findings() {
     if (a_.findings.empty()) {
       paragraph(t("已判定的测评项中未发现问题。", "No findings among the judged items."));
@@ -106,8 +99,6 @@ class Gap : public Paper {
     }
     end_table();
   }
-
-  bool open_ = false;
 };
 
 }  // namespace

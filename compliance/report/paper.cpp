@@ -78,6 +78,13 @@ void Paper::heading(int level, const std::string& mark, const std::string& html)
   contents_.emplace_back(mark, html);
 }
 
+void Paper::chapter(std::string_view mark, const std::string& html) {
+  if (in_chapter_) end_chapter();
+  in_chapter_ = true;
+  heading(1, std::string(mark), html);
+  put("<div class=\"text\">\n");
+}
+
 void Paper::table(const std::string& caption, const std::vector<Column>& columns) {
   put("<table>\n<caption>{}</caption>\n<colgroup>", caption);
   for (const Column& column : columns) put("<col style=\"width:{}%\">", column.percent);

@@ -46,6 +46,9 @@ class Paper {
   [[nodiscard]] std::string finish();
   // `mark` is what the table of contents points to; empty: not listed there.
   void heading(int level, const std::string& mark, const std::string& html);
+  // A heading of level 1 with its text below it; the last chapter ends with end_chapter().
+  void chapter(std::string_view mark, const std::string& html);
+  void end_chapter() { put("</div>\n"); }
   void table(const std::string& caption, const std::vector<Column>& columns);
   void row(const std::vector<std::string>& cells);  // cells are HTML
   void end_table() { put("</tbody>\n</table>\n"); }
@@ -62,6 +65,7 @@ class Paper {
   const Assessment& a_;
   const DocumentOptions& options_;
   std::string out_;
+  bool in_chapter_ = false;
   std::size_t contents_at_ = 0;                                // where in out_ they go
   std::vector<std::pair<std::string, std::string>> contents_;  // mark, heading
 };

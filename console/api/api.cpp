@@ -155,21 +155,18 @@ class Api::Impl {
     return result ? std::move(*result) : reply_error(result.error());
   }
 
-  // On record before it is done.
+  // On record before it is done. A route with an act needs a session.
   Response act(const Route& route, Call& call) {
-    const bool signed_in = call.session.has_value();
-    if (signed_in) {
-      call.detail["session"] = call.session->id;
-      call.detail["role"] = name_of(call.session->role);
-      audit::Record begin = record_of(call, std::string(route.act) + ".begin");
-      begin.outcome = audit::Outcome::unknown;
-      begin.message = "管理员请求 / an administrator asks";
-      if (const auto recorded = desk_.backend.record(std::move(begin)); !recorded) {
-        return reply_error(
-            {ErrorCode::unavailable,
-             {"审计不可用，操作未执行：" + recorded.error().text.zh,
-              "the audit cannot take the act, so it was not done: " + recorded.error().text.en}});
-      }
+    call.detail["session"] = call.session->id;
+    call.detail["role"] = name_of(call.session->role);
+    audit::Record begin = record_of(call, std::string(route.act) + ".begin");
+    begin.outcome = audit::Outcome::unknown;
+    begin.message = "管理员请求 / an administrator asks";
+    if (const auto recorded = desk_.backend.record(std::move(begin)); !recorded) {
+      return reply_error(
+          {ErrorCode::unavailable,
+           {"审计不可用，操作未执行：" + recorded.error().text.zh,
+            "the audit cannot take the act, so it was not done: " + recorded.error().text.en}});
     }
     auto result = route.handler(call);
     const bool good = result.has_value();
@@ -187,7 +184,7 @@ class Api::Impl {
     audit::Record out;
     out.time = desk_.backend.clock->wall();
     out.kind = audit::Kind::admin;
-    out.subject = call.session ? call.session->name : optional_text(call.body, "name");
+    out.subject = call.session->name;
     out.action = "console." + action;
     out.object = call.object;
     out.src = IpAddr::parse(call.request.peer);
@@ -204,7 +201,7 @@ class Api::Impl {
       rates_.clear();
       rate_since_ = now;
     }
-    return ++rates_[peer] <= open_requests_per_minute;
+    return ++rates_[network_of(peer)] <= open_requests_per_minute;
   }
 
   Desk desk_;

@@ -33,8 +33,10 @@ struct RouteInfo {
   std::string_view method;
   std::string_view pattern;  // "/api/accounts/{name}"
   Right right = Right::any_session;
-  std::string_view act;  // recorded as "console.<act>"; empty: nothing is recorded
-  bool reason = false;   // the body must say why
+  // Recorded as "console.<act>", which names the session's account: never of a route that needs
+  // nobody. Empty: nothing is recorded.
+  std::string_view act;
+  bool reason = false;  // the body must say why
   std::size_t body_bytes = body_bytes_small;
 };
 

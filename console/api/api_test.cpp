@@ -166,6 +166,7 @@ TEST_CASE("the routes are those of the OpenAPI file") {
   for (const RouteInfo& route : Api::routes()) {
     const std::string name = std::string(route.method) + " " + std::string(route.pattern);
     there.insert(name);
+    if (route.right == Right::nobody_needed) CHECK(route.act.empty());
     if (!route.reason) continue;
     std::string method(route.method);
     std::ranges::transform(method, method.begin(), [](char c) { return std::tolower(c); });
@@ -406,6 +407,15 @@ TEST_CASE("attempts without a session are limited for each address") {
   CHECK(console.api.answer(request).body.find("too many requests") == std::string::npos);
   console.back.clock.advance(std::chrono::minutes(1));
   request.peer = "192.0.2.7";
+  CHECK(console.api.answer(request).body.find("too many requests") == std::string::npos);
+  // A host has every IPv6 address of its network.
+  for (int i = 0; i < open_requests_per_minute; ++i) {
+    request.peer = "2001:db8:0:7::" + std::to_string(i + 1);
+    static_cast<void>(console.api.answer(request));
+  }
+  request.peer = "2001:db8:0:7:1:2:3:4";
+  CHECK(console.api.answer(request).body.find("too many requests") != std::string::npos);
+  request.peer = "2001:db8:0:8::1";
   CHECK(console.api.answer(request).body.find("too many requests") == std::string::npos);
 }
 

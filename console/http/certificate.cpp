@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <array>
@@ -22,6 +23,7 @@ using BioHandle = Handle<BIO, &BIO_free>;
 using KeyHandle = Handle<EVP_PKEY, &EVP_PKEY_free>;
 using CertificateHandle = Handle<X509, &X509_free>;
 using ExtensionHandle = Handle<X509_EXTENSION, &X509_EXTENSION_free>;
+using ContextHandle = Handle<SSL_CTX, &SSL_CTX_free>;
 using NamesHandle = Handle<GENERAL_NAMES, &free_names>;
 
 tl::unexpected<Error> failed(const Text& what) {
@@ -152,6 +154,16 @@ Result<CertificateInfo> read_certificate(const std::filesystem::path& file) {
   return info_of(certificate.get());
 }
 
+Result<void> use_certificate(ssl_ctx_st* context, const std::filesystem::path& file) {
+  if (SSL_CTX_use_certificate_chain_file(context, file.c_str()) == 1 &&
+      SSL_CTX_use_PrivateKey_file(context, file.c_str(), SSL_FILETYPE_PEM) == 1 &&
+      SSL_CTX_check_private_key(context) == 1) {
+    return {};
+  }
+  return failed({fmt::format("证书 {} 无法使用", file.string()),
+                 fmt::format("the certificate {} cannot be used", file.string())});
+}
+
 Result<CertificateInfo> replace_certificate(const std::filesystem::path& file,
                                             std::string_view certificate, std::string_view key) {
   if (certificate.size() > certificate_bytes_max || key.size() > certificate_bytes_max) {
@@ -179,8 +191,16 @@ Result<CertificateInfo> replace_certificate(const std::filesystem::path& file,
                 {"证书不在有效期内", "the certificate is not valid at this time"});
   }
   std::string both = std::string(certificate) + "\n" + std::string(key);
-  MENSHEN_CHECK(write_file_atomic(file, both, 0600));
+  // A server that starts with what it cannot use does not start: tried beside the old one first.
+  const std::filesystem::path candidate = file.string() + ".new";
+  MENSHEN_CHECK(write_file_atomic(candidate, both, 0600));
+  const ContextHandle context(SSL_CTX_new(TLS_server_method()));
+  const auto usable = use_certificate(context.get(), candidate);
+  std::error_code error;
+  std::filesystem::remove(candidate, error);
+  const auto replaced = usable ? write_file_atomic(file, both, 0600) : usable;
   wipe(both);
+  if (!replaced) return tl::make_unexpected(replaced.error());
   return info_of(leaf.get());
 }
 

@@ -9,6 +9,8 @@
 
 #include "base/result.hpp"
 
+struct ssl_ctx_st;
+
 namespace menshen::console {
 
 inline constexpr int self_signed_days = 825;
@@ -29,8 +31,11 @@ struct CertificateInfo {
 [[nodiscard]] Result<bool> ensure_certificate(const std::filesystem::path& file,
                                               const std::string& name);
 [[nodiscard]] Result<CertificateInfo> read_certificate(const std::filesystem::path& file);
-// A PEM chain and its PEM key that belong together, valid now; the error says what is wrong, and
-// nothing is changed.
+// The file's chain and key for a TLS server, which asks more of them than that they can be read:
+// strength, and that they belong together.
+[[nodiscard]] Result<void> use_certificate(ssl_ctx_st* context, const std::filesystem::path& file);
+// A PEM chain and its PEM key that use_certificate() would take, valid now; the error says what is
+// wrong, and nothing is changed.
 [[nodiscard]] Result<CertificateInfo> replace_certificate(const std::filesystem::path& file,
                                                           std::string_view certificate,
                                                           std::string_view key);

@@ -46,6 +46,10 @@ struct Response {
   NextPiece stream;  // instead of a body
 };
 
+// Whom a limit "of one address" counts: an IPv4 address, or the /64 network of an IPv6 one, whose
+// addresses one host has for nothing.
+[[nodiscard]] std::string network_of(const std::string& peer);
+
 // What answers. Every function is called by many threads at once.
 class Service {
  public:

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/ip.hpp"
+#include "console/http/certificate.hpp"
 #include "console/http/connection.hpp"
 
 namespace menshen::console {
@@ -209,19 +211,8 @@ Result<ContextHandle> make_context(const std::filesystem::path& certificate) {
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
-  const bool good =
-      SSL_CTX_use_certificate_chain_file(context.get(), certificate.c_str()) == 1 &&
-      SSL_CTX_use_PrivateKey_file(context.get(), certificate.c_str(), SSL_FILETYPE_PEM) == 1 &&
-      SSL_CTX_check_private_key(context.get()) == 1;
-  if (good) return context;
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* reason = ERR_reason_error_string(code);
-  return fail(
-      ErrorCode::invalid,
-      {fmt::format("证书 {} 无法使用：{}", certificate.string(), reason == nullptr ? "" : reason),
-       fmt::format("the certificate {} cannot be used: {}", certificate.string(),
-                   reason == nullptr ? "" : reason)});
+  MENSHEN_CHECK(use_certificate(context.get(), certificate));
+  return context;
 }
 
 }  // namespace
@@ -230,6 +221,14 @@ const std::string& RequestHead::parameter(std::string_view name) const {
   static const std::string none;
   const auto at = query.find(name);
   return at == query.end() ? none : at->second;
+}
+
+std::string network_of(const std::string& peer) {
+  const auto address = IpAddr::parse(peer);
+  if (!address || address->is_v4()) return peer;
+  auto bytes = address->bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
+  return IpAddr::v6(bytes).to_string() + "/64";
 }
 
 // The library's server with our own connections: it parses requests and writes answers.
@@ -338,14 +337,15 @@ class Server::Impl : public httplib::Server {
 
   bool enter(const std::string& peer) {
     const std::lock_guard lock(mutex_);
-    auto& count = peers_[peer];
+    auto& count = peers_[network_of(peer)];
     if (count >= options_.connections_of_peer_max) return false;
     ++count;
     return true;
   }
   void leave(const std::string& peer) {
     const std::lock_guard lock(mutex_);
-    if (--peers_[peer] == 0) peers_.erase(peer);
+    const auto at = peers_.find(network_of(peer));
+    if (--at->second == 0) peers_.erase(at);
   }
 
   ServerOptions options_;

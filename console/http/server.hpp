@@ -1,8 +1,8 @@
 // HTTPS: TLS 1.2 and later, HTTP/1.1. The one place that knows the HTTP library.
 //
-// Hostile peers cost a bounded amount: so many threads, so many connections of one address, so many
-// bytes of a head and of a body, and a time by which a handshake, a request and each piece of an
-// answer must be through. Beyond a limit the connection is closed. A request with Transfer-Encoding
+// Hostile peers cost a bounded amount: so many threads, so many connections of one address
+// (network_of()), so many bytes of a head and of a body, and a time by which a handshake, a request
+// and each piece of an answer must be through. Beyond a limit the connection is closed. A request with Transfer-Encoding
 // is refused (411), as is one with an Expect or Upgrade header (400).
 #pragma once
 

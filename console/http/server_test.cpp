@@ -196,8 +196,13 @@ TEST_CASE("the certificate is made once, told, and replaced only by a pair that 
   REQUIRE(*ensure_certificate(third, "gate-3"));
   CHECK_FALSE(replace_certificate(file, both, *read_file(third)));
   CHECK_FALSE(replace_certificate(file, "nonsense", both));
+  // A server would take the first key of the file, which is not this certificate's.
+  const std::string stray = *read_file(third);
+  const std::string stray_key = stray.substr(stray.find("-----BEGIN PRIVATE KEY"));
+  CHECK_FALSE(replace_certificate(file, stray_key + both, both));
   CHECK_FALSE(replace_certificate(file, both, "nonsense"));
   CHECK(*read_file(file) == now);
+  CHECK_FALSE(std::filesystem::exists(folder / "server.pem.new"));
 }
 
 TEST_CASE("pages are looked up by name, with the headers that keep strangers out") {
