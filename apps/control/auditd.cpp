@@ -1,5 +1,8 @@
 #include "apps/control/auditd.hpp"
 
+#include <cstdlib>
+
+#include "apps/menshen/cli.hpp"
 #include "base/channel.hpp"
 
 namespace menshen::apps {
@@ -34,6 +37,20 @@ Result<Json> ask_auditd(const Settings& settings, const Json& request) {
   }
   if (json.value("ok", false)) return json;
   return fail(code_of(json.value("code", "")), {json.value("zh", ""), json.value("en", "")});
+}
+
+void tell_of_search(const Cli& cli, const Settings& settings, const std::string& action,
+                    const std::string& filter, std::uint64_t records) {
+  const char* user = ::secure_getenv("USER");
+  const auto told = ask_auditd(settings, {{"op", "told"},
+                                          {"action", action},
+                                          {"subject", user != nullptr ? user : ""},
+                                          {"filter", filter},
+                                          {"records", records}});
+  if (told) return;
+  print_err(fmt::format("{}: {}\n",
+                        cli.say("本次查询未能记入审计", "this search could not be recorded"),
+                        cli.in(told.error().text)));
 }
 
 }  // namespace menshen::apps

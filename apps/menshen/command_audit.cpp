@@ -151,17 +151,7 @@ void tell(Cli& cli, const std::string& store, const char* action, const FilterAr
   if (!store.empty()) return;
   const auto settings = cli.settings();
   if (!settings) return;
-  const char* user = ::secure_getenv("USER");
-  const auto told = ask_auditd(**settings, {{"op", "told"},
-                                            {"action", action},
-                                            {"subject", user != nullptr ? user : ""},
-                                            {"filter", question(arguments)},
-                                            {"records", records}});
-  if (!told) {
-    print_err(fmt::format("{}: {}\n",
-                          cli.say("本次查询未能记入审计", "this search could not be recorded"),
-                          cli.in(told.error().text)));
-  }
+  tell_of_search(cli, **settings, action, question(arguments), records);
 }
 
 Result<ExitCode> find(Cli& cli, const FindArguments& arguments) {

@@ -9,6 +9,9 @@
 #include "apps/control/client.hpp"
 #include "apps/menshen/cli.hpp"
 #include "apps/menshen/command_policy_force.hpp"
+#include "apps/menshen/command_policy_import.hpp"
+#include "apps/menshen/command_policy_preview.hpp"
+#include "apps/menshen/policy_source.hpp"
 #include "apps/menshen/table.hpp"
 #include "base/file.hpp"
 #include "policy/model/change.hpp"
@@ -246,27 +249,6 @@ Result<IpAddr> parse_address(const std::string& text) {
   return *address;
 }
 
-// The file that was named, or the policy in force.
-Result<policy::Policy> policy_to_explain(Cli& cli, const std::string& file) {
-  std::string name = file;
-  std::string source;
-  auto expired = policy::Expired::error;
-  if (file.empty()) {
-    const Settings* settings = MENSHEN_TRY(cli.settings());
-    const Json shown = MENSHEN_TRY(
-        control_call(settings->text("general.policyd_socket"), {"show", Json::object()}));
-    name = shown.at("name").get<std::string>();
-    source = shown.at("source").get<std::string>();
-    expired = policy::Expired::omit;
-  } else {
-    source = MENSHEN_TRY(read_file(file, policy_source_bytes_max));
-  }
-  auto loaded = policy::load(name, source, {policy::today(system_clock()), expired});
-  if (loaded.policy) return std::move(*loaded.policy);
-  print_err(loaded.diagnostics.render(cli.lang()));
-  return fail(ErrorCode::invalid, {"策略有误：" + name, "the policy has mistakes: " + name});
-}
-
 // Of a file: its ruleset as it would be committed. Without one: of the policy in force, as
 // compiled, or (live) as the kernel holds it.
 Result<ExitCode> prove(Cli& cli, const ProveArguments& arguments) {
@@ -280,7 +262,7 @@ Result<ExitCode> prove(Cli& cli, const ProveArguments& arguments) {
     proof = MENSHEN_TRY(control_call(settings->text("general.policyd_socket"),
                                      {"prove", Json::object()}, apply_timeout));
   } else {
-    const policy::Policy policy = MENSHEN_TRY(policy_to_explain(cli, arguments.file));
+    const policy::Policy policy = MENSHEN_TRY(policy_from(cli, arguments.file));
     const policy::nft::LowerOptions lowered;
     proof = to_json(policy::prove::prove(policy, policy::nft::lower(policy, lowered), lowered));
   }
@@ -294,8 +276,8 @@ Result<ExitCode> prove(Cli& cli, const ProveArguments& arguments) {
 
 // The packets on which two policies differ, pair by pair and service by service.
 Result<ExitCode> diff(Cli& cli, const DiffArguments& arguments) {
-  const policy::Policy before = MENSHEN_TRY(policy_to_explain(cli, arguments.old_file));
-  const policy::Policy after = MENSHEN_TRY(policy_to_explain(cli, arguments.new_file));
+  const policy::Policy before = MENSHEN_TRY(policy_from(cli, arguments.old_file));
+  const policy::Policy after = MENSHEN_TRY(policy_from(cli, arguments.new_file));
   const auto changes = policy::changes_between(before, after);
   if (arguments.json) {
     print_out(to_pretty(changes_json(changes)) + "\n");
@@ -314,7 +296,7 @@ Result<ExitCode> explain(Cli& cli, const ExplainArguments& arguments) {
   query.dport = arguments.dport;
   query.in_interface = arguments.in_interface;
   query.out_interface = arguments.out_interface;
-  const policy::Policy policy = MENSHEN_TRY(policy_to_explain(cli, arguments.file));
+  const policy::Policy policy = MENSHEN_TRY(policy_from(cli, arguments.file));
   const policy::Explanation why = policy::explain(policy, query);
   const bool passes = why.decision.action == policy::Action::allow;
   const std::string place = why.line.line == 0 ? ""
@@ -472,6 +454,8 @@ void add_policy_commands(CLI::App& app, Cli& cli) {
   add_explain(group, cli);
   add_prove(group, cli);
   add_diff(group, cli);
+  add_policy_import_command(group, cli);
+  add_policy_preview_commands(group, cli);
 }
 
 }  // namespace menshen::apps

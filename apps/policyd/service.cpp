@@ -51,6 +51,13 @@ void PolicyService::record(const Act& act) { audit_.submit(to_record(act)); }
 
 Result<void> PolicyService::start() {
   MENSHEN_CHECK(go_back_at_start());
+  MENSHEN_CHECK(restore());
+  // After it: a proposal's changes are told against what is in force.
+  find_proposal();
+  return {};
+}
+
+Result<void> PolicyService::restore() {
   auto active = load_active_policy(options_.active_file);
   if (!active) {
     // A damaged state file must not open the gate: what the kernel still holds is left alone, and

@@ -71,7 +71,7 @@ class PolicyService {
     std::vector<policy::Change> changes;
     std::uint32_t confirm_seconds = 0;  // 0: needs no confirmation
   };
-  // Waits for a second administrator. Kept in memory: a restart forgets it.
+  // Waits for a second administrator. Kept in the file `proposal` of the state folder too.
   struct Proposal {
     Candidate candidate;
     std::uint32_t uid = 0;
@@ -91,7 +91,12 @@ class PolicyService {
   // As it was with a number of the history, or with no policy.
   [[nodiscard]] Result<void> go_back(std::uint32_t number, const std::string& who);
   [[nodiscard]] Result<void> go_back_at_start();
+  [[nodiscard]] Result<void> restore();  // what was in force when the program ended
   void forget_unconfirmed();
+  [[nodiscard]] std::filesystem::path proposal_file() const;
+  [[nodiscard]] Result<void> keep_proposal() const;
+  void forget_proposal();
+  void find_proposal();  // that waited when the program ended
   [[nodiscard]] std::filesystem::path unconfirmed_file() const;
   void record(const Act& act);
   void record_drift(const std::vector<policy::nft::Drift>& drifts, const Json& by);

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::uint32_t confirm_seconds_max = 86'400;
 constexpr std::size_t unconfirmed_bytes_max = 4096;
+// Its text may grow sixfold as a JSON string.
+constexpr std::size_t proposal_bytes_max = 6 * policy_source_bytes_max + (1U << 16U);
 constexpr MonotonicTime second = 1'000'000'000;
 
 std::string required_text(const Json& args, const char* key) {
@@ -182,6 +184,10 @@ Result<Json> PolicyService::propose(Candidate candidate, const Caller& caller) {
                 {"changes", candidate.changes.size()}};
   MENSHEN_CHECK(audit_.submit_durable(to_record(act)));
   proposal_ = Proposal{std::move(candidate), caller.peer.uid, caller.name};
+  if (const auto kept = keep_proposal(); !kept) {
+    forget_proposal();
+    return tl::make_unexpected(kept.error());
+  }
   return result;
 }
 
@@ -210,7 +216,7 @@ Result<Json> PolicyService::approve(const Json& args, const Caller& caller) {
   }
   Candidate candidate = std::move(proposal_->candidate);
   candidate.active.applied_by = fmt::format("{}, approved by {}", proposal_->author, caller.name);
-  proposal_.reset();
+  forget_proposal();
   // Others may have come into force since it was proposed.
   candidate.changes = policy::changes_between(*policy_, *candidate.policy);
   return install(std::move(candidate), std::move(act));
@@ -225,6 +231,61 @@ Result<Json> PolicyService::proposal() const {
   result["source"] = proposal_->candidate.active.source;
   result["author"] = proposal_->author;
   return result;
+}
+
+std::filesystem::path PolicyService::proposal_file() const {
+  return options_.active_file.parent_path() / "proposal";
+}
+
+Result<void> PolicyService::keep_proposal() const {
+  const Candidate& candidate = proposal_->candidate;
+  return write_file_atomic(proposal_file(), to_line({{"name", candidate.active.name},
+                                                     {"source", candidate.active.source},
+                                                     {"confirm_seconds", candidate.confirm_seconds},
+                                                     {"uid", proposal_->uid},
+                                                     {"author", proposal_->author}}));
+}
+
+void PolicyService::forget_proposal() {
+  proposal_.reset();
+  std::error_code error;
+  std::filesystem::remove(proposal_file(), error);
+  if (error)
+    log(LogLevel::error,
+        {"无法删除 " + proposal_file().string(), "cannot remove " + proposal_file().string()});
+}
+
+// One that does not load any more (a line expired meanwhile, a damaged file) is forgotten aloud.
+void PolicyService::find_proposal() {
+  const auto text = read_file(proposal_file(), proposal_bytes_max);
+  if (!text && text.error().code == ErrorCode::not_found) return;
+  const Json kept = text ? Json::parse(*text, nullptr, false) : Json();
+  const bool whole = kept.is_object() && kept.contains("uid") && kept["uid"].is_number_unsigned() &&
+                     kept.contains("author") && kept["author"].is_string() &&
+                     kept.contains("name") && kept["name"].is_string() && kept.contains("source") &&
+                     kept["source"].is_string() && kept.contains("confirm_seconds") &&
+                     kept["confirm_seconds"].is_number_unsigned();
+  if (whole) {
+    auto candidate = compile(kept);
+    if (candidate && candidate->policy) {
+      const auto author = kept["author"].get<std::string>();
+      candidate->active.applied_by = author;
+      proposal_ = Proposal{std::move(*candidate), kept["uid"].get<std::uint32_t>(), author};
+      return;
+    }
+  }
+  const Text lost{"待批准的策略已无法加载，须重新提交",
+                  "the policy that waited for approval does not load any more: propose it again"};
+  log(LogLevel::warning, lost);
+  record({audit::Kind::policy,
+          audit::Severity::medium,
+          audit::Outcome::failure,
+          "policyd",
+          "policy.propose",
+          proposal_file().string(),
+          lost,
+          {}});
+  forget_proposal();
 }
 
 std::filesystem::path PolicyService::unconfirmed_file() const {

@@ -68,6 +68,30 @@ class PolicyForce(Scenario):
         self.assertEqual([entry["number"] for entry in entries], list(range(len(entries), 0, -1)))
         self.assertEqual(entries[0]["name"], str(DEMO_POLICY))
 
+    def edited(self, name, *pairs):
+        text = DEMO_POLICY.read_text()
+        for old, new in pairs:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        path = self.lab.root / name
+        path.write_text(text)
+        return path
+
+    def test_recorded_flows_tell_what_a_new_policy_would_change(self):
+        self.assertEqual(self.get(), "200")
+        self.assertEqual(self.finance.http(self.tax_url), NO_ANSWER)
+        self.appliance.await_record("the blocked connection", "--kind", "isolation")
+        self.appliance.daemons["sensord"].stop()  # what flows it has, it writes
+        # The portal's web is taken away, the tax bureau's is opened.
+        new = self.edited("new.yaml", ("{from: [finance, tax], to: portal, service: web,", "{from: finance, to: tax, service: web,"))
+        preview = self.appliance.json("policy", "preview", new, "--since", "1h", check=False)
+        changes = {(row["kind"], row["from"], row["to"], row["service"]) for row in preview["changes"]}
+        self.assertEqual(changes, {("newly_blocked", "finance", "portal", "tcp/80"), ("newly_passes", "finance", "tax", "tcp/80")})
+        self.assertTrue(preview["coverage"]["not_recorded"])
+        self.assertEqual(self.appliance.run("policy", "preview", DEMO_POLICY, "--since", "1h").returncode, 0)
+        usage = self.appliance.json("policy", "usage", "--since", "1h", check=False)
+        self.assertEqual([line["flows"] > 0 for line in usage["lines"]], [True, False, False])
+
     def test_a_restart_takes_back_what_was_not_confirmed(self):
         self.appliance.run("policy", "apply", self.without_flows(), "--confirm", "3600")
         self.assertEqual(self.get(), NO_ANSWER)
@@ -90,6 +114,11 @@ class FourEyes(Scenario):
         self.assertEqual(done.returncode, DENIED, done.stderr)
         self.assertEqual(self.get(), NO_ANSWER)
         self.appliance.await_record("the refusal", "--action", "policy.approve")
+        # The proposal outlives the daemon: it is still there to be refused.
+        self.appliance.daemons["policyd"].kill()
+        self.appliance.start("policyd")
+        done = self.appliance.run("policy", "approve", proposed["sha256"][:16], check=False)
+        self.assertEqual(done.returncode, DENIED, done.stderr)
 
 
 if __name__ == "__main__":
