@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -137,6 +138,15 @@ Result<std::vector<Node>> documents_of(const Source& source) {
     }
   }
   MENSHEN_CHECK(finish());
+  return out;
+}
+
+Result<std::vector<Node>> documents_of(std::span<const Source> sources) {
+  std::vector<Node> out;
+  for (const Source& source : sources) {
+    std::vector<Node> more = MENSHEN_TRY(documents_of(source));
+    std::move(more.begin(), more.end(), std::back_inserter(out));
+  }
   return out;
 }
 

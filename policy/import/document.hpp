@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,8 @@ namespace menshen::policy::imports {
 // JSON (one document) or YAML (several, apart by "---"). Bounds are those of base/yaml.hpp. JSON
 // has no places.
 [[nodiscard]] Result<std::vector<yaml::Node>> documents_of(const Source& source);
+// Of all files, one after the other.
+[[nodiscard]] Result<std::vector<yaml::Node>> documents_of(std::span<const Source> sources);
 
 // Members by name; what is not there is empty.
 [[nodiscard]] const yaml::Node& member(const yaml::Node& node, std::string_view key);

@@ -215,6 +215,22 @@ TEST_CASE("pods with equal rules share a domain; what cannot be carried over is 
         ErrorCode::invalid);
 }
 
+TEST_CASE("lists of lists whose items do not say their kind are read to the innermost") {
+  const std::string pod = R"({"metadata": {"name": "p", "labels": {"app": "NAME"}},)"
+                          R"( "status": {"podIP": "10.0.0.1"}})";
+  std::string pods;
+  for (const char* name : {"1", "2", "3", "4", "5", "6", "7", "8"}) {
+    std::string each = pod;
+    each.replace(each.find("NAME"), 4, name);
+    each.replace(each.find("0.1\""), 3, std::string("0.") + name);
+    pods += (pods.empty() ? "" : ", ") + each;
+  }
+  const Made made = make(Format::kubernetes, {R"({"kind": "PodListList", "items": [{"items": [)" +
+                                              pods + "]}, {\"items\": []}]}"});
+  CHECK(made.imported.domains == 9);
+  CHECK(made.passes("10.0.0.1", "10.0.0.8", IpProto::tcp, 80));
+}
+
 TEST_CASE("an import beyond a limit is refused with the limit") {
   std::string text = "*filter\n:FORWARD DROP [0:0]\n";
   for (unsigned i = 0; i <= domains_made_max; ++i)

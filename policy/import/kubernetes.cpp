@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -132,7 +133,7 @@ class Reader {
 
   Writer& writer_;
   std::map<std::string, Labels> spaces_;
-  std::vector<Node> kept_;  // documents: selectors point into them
+  std::deque<Node> kept_;  // items that got their list's kind: pointers into them stay
   std::vector<const Node*> pods_;
   std::vector<Selector> selectors_;
   std::vector<Part> network_[2];
@@ -173,7 +174,7 @@ Selector Reader::peer(const Node& node, const std::string& place, const std::str
     if (selector != nullptr && !is_known_selector(*selector)) ok = false;
   if (block != nullptr) {
     const auto cidr = parse_network(text_of(*block, "cidr"));
-    ok = cidr.has_value() && networks(member(*block, "except"), place, out.except);
+    ok = ok && cidr.has_value() && networks(member(*block, "except"), place, out.except);
     if (cidr) out.blocks.push_back(*cidr);
   } else if (out.space_selector != nullptr || out.pod_selector != nullptr) {
     out.pods = true;
@@ -510,15 +511,8 @@ Result<void> Reader::members(Segments& segments) {
 }
 
 Result<void> Reader::run(std::span<const Source> sources) {
-  std::vector<std::vector<Node>> files;
-  for (const Source& source : sources) files.push_back(MENSHEN_TRY(documents_of(source)));
-  std::size_t items = 0;
-  for (const auto& file : files)
-    for (const Node& node : file)
-      items += 1 + member(node, "items").items.size() + node.items.size();
-  kept_.reserve(items);  // pointers into it stay
-  for (const auto& file : files)
-    for (const Node& node : file) MENSHEN_CHECK(object(node));
+  const std::vector<Node> documents = MENSHEN_TRY(documents_of(sources));
+  for (const Node& node : documents) MENSHEN_CHECK(object(node));
   for (std::size_t i = 0; i < kept_.size(); ++i) MENSHEN_CHECK(object(kept_[i]));
   if (pods_.size() > endpoints_max || too_many_) {
     return fail(ErrorCode::limit,

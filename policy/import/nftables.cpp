@@ -342,10 +342,8 @@ Result<void> Reader::find_base() {
 }
 
 Result<void> Reader::run(std::span<const Source> sources) {
-  std::vector<std::vector<Node>> files;
-  for (const Source& source : sources) files.push_back(MENSHEN_TRY(documents_of(source)));
-  for (const auto& file : files)
-    for (const Node& document : file) collect(document);
+  const std::vector<Node> documents = MENSHEN_TRY(documents_of(sources));
+  for (const Node& document : documents) collect(document);
   MENSHEN_CHECK(find_base());
   std::size_t elsewhere = 0;
   for (const Node* chain : chains_)

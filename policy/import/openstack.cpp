@@ -255,10 +255,8 @@ Result<void> Reader::members() {
 }
 
 Result<void> Reader::run(std::span<const Source> sources) {
-  std::vector<std::vector<Node>> files;
-  for (const Source& source : sources) files.push_back(MENSHEN_TRY(documents_of(source)));
-  for (const auto& file : files)
-    for (const Node& document : file) collect(document);
+  const std::vector<Node> documents = MENSHEN_TRY(documents_of(sources));
+  for (const Node& document : documents) collect(document);
   for (const Node* each : group_nodes_) group(*each);
   for (const Node* each : rule_nodes_) {
     const std::string& id = text_of(*each, "security_group_id");
