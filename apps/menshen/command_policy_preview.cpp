@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "apps/common/exit_code.hpp"
+#include "apps/control/auditd.hpp"
 #include "apps/control/client.hpp"
-#include "apps/menshen/audit_control.hpp"
 #include "apps/menshen/policy_source.hpp"
 #include "apps/menshen/recorded_flows.hpp"
 #include "apps/menshen/table.hpp"

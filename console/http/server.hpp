@@ -3,7 +3,8 @@
 // Hostile peers cost a bounded amount: so many threads, so many connections of one address
 // (network_of()), so many bytes of a head and of a body, and a time by which a handshake, a request
 // and each piece of an answer must be through. Beyond a limit the connection is closed.
-// A request with Transfer-Encoding is refused (411), as is one with an Expect or Upgrade header (400).
+// A request with Transfer-Encoding is refused (411), as is one with an Expect or Upgrade header
+// (400).
 #pragma once
 
 #include <chrono>

@@ -216,19 +216,18 @@ TEST_CASE("pods with equal rules share a domain; what cannot be carried over is 
 }
 
 TEST_CASE("lists of lists whose items do not say their kind are read to the innermost") {
-  const std::string pod = R"({"metadata": {"name": "p", "labels": {"app": "NAME"}},)"
-                          R"( "status": {"podIP": "10.0.0.1"}})";
-  std::string pods;
-  for (const char* name : {"1", "2", "3", "4", "5", "6", "7", "8"}) {
-    std::string each = pod;
-    each.replace(each.find("NAME"), 4, name);
-    each.replace(each.find("0.1\""), 3, std::string("0.") + name);
-    pods += (pods.empty() ? "" : ", ") + each;
-  }
-  const Made made = make(Format::kubernetes, {R"({"kind": "PodListList", "items": [{"items": [)" +
-                                              pods + "]}, {\"items\": []}]}"});
-  CHECK(made.imported.domains == 9);
-  CHECK(made.passes("10.0.0.1", "10.0.0.8", IpProto::tcp, 80));
+  const auto pod = [](int n) {
+    const std::string name = std::to_string(n);
+    return R"({"metadata": {"name": "p)" + name + R"(", "labels": {"app": ")" + name +
+           R"("}}, "status": {"podIP": "10.0.0.)" + name + R"("}})";
+  };
+  std::string inner;
+  for (int n = 2; n <= 40; ++n) inner += (n == 2 ? "" : ", ") + pod(n);
+  const Made made = make(Format::kubernetes,
+                         {R"({"kind": "PodList", "items": [)" + pod(1) + "]}",
+                          R"({"kind": "PodListList", "items": [{"items": [)" + inner + "]}]}"});
+  CHECK(made.imported.domains == 41);
+  CHECK(made.passes("10.0.0.1", "10.0.0.40", IpProto::tcp, 80));
 }
 
 TEST_CASE("an import beyond a limit is refused with the limit") {
