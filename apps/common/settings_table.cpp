@@ -334,9 +334,9 @@ void add_forward(std::vector<SettingDefinition>& table) {
                    "Seconds between confirmations; what was not confirmed is sent again after a "
                    "failure"}),
           path("forward.witness_file", "",
-               {"检查点另存的文件，应在另一主机的磁盘上（挂载路径）；留空则不存",
-                "File that keeps a copy of each checkpoint, on another host's disk (a mounted "
-                "path); empty: none"}),
+               {"最新检查点另存的文件，应在另一主机的磁盘上（挂载路径）；留空则不存",
+                "File that is given the newest checkpoint again and again, on another host's disk "
+                "(a mounted path); empty: none"}),
           path("forward.state_directory", "/var/lib/menshen/forward",
                {"转发位置的目录", "Folder of the forwarding daemon's positions"}),
       });

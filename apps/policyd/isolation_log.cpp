@@ -17,9 +17,13 @@ std::string_view reason_name(Reason reason) {
   return reason == Reason::count ? "unknown" : policy::nft::info(reason).name;
 }
 
+// A line may ask that what it lets pass is logged too.
+bool passes(Reason reason) { return reason == Reason::allowed || reason == Reason::inspected; }
+
 audit::Severity severity_of(Reason reason) {
   // A forged source address is never a mistake of configuration on an access port.
-  return reason == Reason::spoofed ? audit::Severity::high : audit::Severity::medium;
+  if (reason == Reason::spoofed) return audit::Severity::high;
+  return passes(reason) ? audit::Severity::info : audit::Severity::medium;
 }
 
 }  // namespace
@@ -66,7 +70,7 @@ audit::Record IsolationLog::record_of(const Key& key, const Group& group) const 
   Act act;
   act.kind = audit::Kind::isolation;
   act.severity = severity_of(packet.reason);
-  act.outcome = audit::Outcome::blocked;
+  act.outcome = passes(packet.reason) ? audit::Outcome::allowed : audit::Outcome::blocked;
   act.action = fmt::format("isolation.{}", reason_name(packet.reason));
   act.subject = packet.tuple_known ? packet.tuple.src.to_string() : packet.in_interface;
   const Text help = packet.reason == Reason::count ? Text{"转发被阻断", "forwarding was blocked"}
@@ -92,7 +96,7 @@ audit::Record IsolationLog::record_of(const Key& key, const Group& group) const 
     const auto why =
         policy::explain(*policy_, {packet.tuple.src, packet.tuple.dst, packet.tuple.proto,
                                    packet.tuple.dport, packet.in_interface, packet.out_interface});
-    if (why.line.line != 0 && packet.reason == Reason::denied_line) {
+    if (why.line.line != 0 && (passes(packet.reason) || packet.reason == Reason::denied_line)) {
       record.policy_line = fmt::format("{}:{}", policy_->source_name(), why.line.line);
     }
   }

@@ -51,6 +51,30 @@ TEST_CASE("attempts between the same domains at the same port are one record wit
   CHECK(detail.at("bytes") == 300);
 }
 
+TEST_CASE("what a line lets pass and logs is told as allowed, with its line") {
+  auto loaded = policy::load("open.yaml",
+                             "domains:\n"
+                             "  a: {networks: [10.1.0.0/16], interfaces: [a0]}\n"
+                             "  b: {networks: [10.2.0.0/16], interfaces: [b0]}\n"
+                             "flows:\n"
+                             "  - {from: a, to: b, service: any, log: true}\n",
+                             {std::chrono::year(2026) / 11 / 23});
+  INFO(loaded.diagnostics.render(Lang::en));
+  REQUIRE(loaded.policy);
+  IsolationLog isolation(10);
+  isolation.set_policy(std::make_shared<const policy::Policy>(std::move(*loaded.policy)));
+  for (const Reason reason : {Reason::allowed, Reason::inspected}) {
+    DroppedPacket passed = packet(1, 80);
+    passed.reason = reason;
+    isolation.add(passed);
+    const auto records = isolation.take();
+    REQUIRE(records.size() == 1);
+    CHECK(records.front().outcome == audit::Outcome::allowed);
+    CHECK(records.front().severity == audit::Severity::info);
+    CHECK(records.front().policy_line == "open.yaml:5");
+  }
+}
+
 TEST_CASE("what was blocked before a policy came keeps the names of the one before") {
   IsolationLog isolation(2);
   isolation.set_policy(two_domains());

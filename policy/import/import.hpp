@@ -10,8 +10,9 @@
 // inside a domain is not the policy's business: where a source decides about it, its endpoints
 // become domains of their own.
 //
-// Sources are hostile input: work is linear in the text and bounded by the limits below in what it
-// expands to. Thread-safe, keeps nothing. Errors: ErrorCode::invalid with file and place,
+// Sources are hostile input: reading is linear in the text, and what is made of it is bounded by the
+// limits below. Labels are matched pod by pod and selector by selector: a Kubernetes source costs
+// pods times selectors. Thread-safe, keeps nothing. Errors: ErrorCode::invalid with file and place,
 // ErrorCode::limit.
 #pragma once
 

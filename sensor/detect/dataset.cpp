@@ -54,7 +54,8 @@ std::optional<std::string> address_bytes(std::string_view text) {
 }
 
 // A line's value as a buffer would have it.
-std::optional<std::string> value_of(DatasetType type, std::string_view text) {
+std::optional<std::string> value_of(const DatasetOptions& options, std::string_view text) {
+  const DatasetType type = *options.type;
   switch (type) {
     case DatasetType::string: {
       std::string bytes;
@@ -74,6 +75,7 @@ std::optional<std::string> value_of(DatasetType type, std::string_view text) {
     case DatasetType::ip:
       return address_bytes(text);
     case DatasetType::hex:
+      if (options.digits != 0 && text.size() != options.digits) return std::nullopt;
       return lower_digits(text);
   }
   return std::nullopt;
@@ -91,14 +93,14 @@ std::optional<DatasetType> dataset_type_of(std::string_view name) noexcept {
 // ---- one set ------------------------------------------------------------------------------------
 
 // Nothing: no value of the set's type.
-std::optional<std::string> Dataset::key_of(Bytes value) const {
+std::optional<std::string_view> Dataset::key_of(Bytes value, Mapped& mapped) const {
   const DatasetType type = *options_.type;
   const bool address = type == DatasetType::ip || type == DatasetType::ipv4;
   if (address && value.size() == 4) {  // IPv4-mapped (RFC 4291 2.5.5.2)
-    std::string mapped(16, '\0');
+    mapped = {};
     mapped[10] = mapped[11] = '\xff';
     std::copy(as_text(value).begin(), as_text(value).end(), mapped.begin() + 12);
-    return mapped;
+    return std::string_view(mapped.data(), mapped.size());
   }
   const std::size_t wanted = address || type == DatasetType::md5 ? 16
                              : type == DatasetType::sha256       ? 32
@@ -106,13 +108,14 @@ std::optional<std::string> Dataset::key_of(Bytes value) const {
   if (value.empty() || value.size() != wanted || value.size() > dataset_value_bytes_max) {
     return std::nullopt;
   }
-  return std::string(as_text(value));
+  return as_text(value);
 }
 
 bool Dataset::contains(Bytes value) const { return reputation(value).has_value(); }
 
 std::optional<std::uint16_t> Dataset::reputation(Bytes value) const {
-  const auto key = key_of(value);
+  Mapped mapped;
+  const auto key = key_of(value, mapped);
   if (!key) return std::nullopt;
   const std::shared_lock hold(lock_);
   const auto found = values_.find(*key);
@@ -121,7 +124,8 @@ std::optional<std::uint16_t> Dataset::reputation(Bytes value) const {
 }
 
 bool Dataset::add(Bytes value, std::uint16_t reputation) {
-  auto key = key_of(value);
+  Mapped mapped;
+  const auto key = key_of(value, mapped);
   if (!key) return false;
   const std::unique_lock hold(lock_);
   if (values_.contains(*key)) return false;
@@ -131,15 +135,18 @@ bool Dataset::add(Bytes value, std::uint16_t reputation) {
     return false;
   }
   memory_ += cost;
-  values_.emplace(std::move(*key), reputation);
+  values_.emplace(*key, reputation);
   return true;
 }
 
 bool Dataset::remove(Bytes value) {
-  const auto key = key_of(value);
+  Mapped mapped;
+  const auto key = key_of(value, mapped);
   if (!key) return false;
   const std::unique_lock hold(lock_);
-  if (values_.erase(*key) == 0) return false;
+  const auto found = values_.find(*key);
+  if (found == values_.end()) return false;
+  values_.erase(found);
   memory_ -= key->size() + dataset_entry_bytes;
   return true;
 }
@@ -169,7 +176,7 @@ Result<void> Dataset::read(std::string_view text, const std::filesystem::path& f
     }
     // Lists of hashes as md5sum writes them: the file's name stands behind the hash.
     if (*options_.type == DatasetType::hex) line = line.substr(0, line.find_first_of(" \t"));
-    const auto value = sound ? value_of(*options_.type, line) : std::nullopt;
+    const auto value = sound ? value_of(options_, line) : std::nullopt;
     if (!value) {
       return fail(ErrorCode::invalid,
                   {fmt::format("{}:{}：不是有效的条目", file.string(), number),
@@ -229,6 +236,12 @@ Result<std::shared_ptr<Dataset>> Datasets::open(const DatasetOptions& options) {
   }
   sets_.emplace(options.name, set);
   return set;
+}
+
+std::uint64_t Datasets::refused() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& [name, set] : sets_) sum += set->refused();
+  return sum;
 }
 
 void Datasets::take_from(const Datasets& older) {

@@ -10,10 +10,11 @@
 // the format: https://docs.suricata.io/en/latest/rules/datasets.html
 //
 // Memory: at most DatasetOptions::memory_max of values a set, dataset_sets_max sets. What does not
-// fit is not added, and counted; a file that does not fit is an error. Lookup costs one hash.
+// fit is not added, and counted; a file that does not fit is an error. Lookup costs one hash and allocates nothing.
 // Thread safety: the sets of one Datasets may be asked and changed by any number of workers.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -48,6 +49,7 @@ struct DatasetOptions {
   std::filesystem::path load;       // empty: it begins empty
   bool load_if_there = false;       // a file that is missing is no error
   bool reputations = false;         // the file's lines have a second field
+  std::size_t digits = 0;           // of each value of type hex; 0: any number
   std::uint64_t memory_max = dataset_memory_default;
 };
 
@@ -72,11 +74,19 @@ class Dataset {
   void take_from(const Dataset& other);
 
  private:
-  [[nodiscard]] std::optional<std::string> key_of(Bytes value) const;
+  // An IPv4 address is looked up as the IPv6 address that maps it, which `mapped` then holds.
+  using Mapped = std::array<char, 16>;
+  [[nodiscard]] std::optional<std::string_view> key_of(Bytes value, Mapped& mapped) const;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const noexcept {
+      return std::hash<std::string_view>{}(key);
+    }
+  };
 
   DatasetOptions options_;
   mutable std::shared_mutex lock_;
-  std::unordered_map<std::string, std::uint16_t> values_;
+  std::unordered_map<std::string, std::uint16_t, Hash, std::equal_to<>> values_;
   std::uint64_t memory_ = 0;
   std::atomic<std::uint64_t> refused_ = 0;
 };
@@ -87,6 +97,8 @@ class Datasets {
   // The set of this name; made, and its file read, where it is the first use of the name. A later
   // use may not say another type or file.
   [[nodiscard]] Result<std::shared_ptr<Dataset>> open(const DatasetOptions& options);
+  // Values that found no room, in all sets.
+  [[nodiscard]] std::uint64_t refused() const noexcept;
   // Sets that no file fills keep what `older` learned.
   void take_from(const Datasets& older);
 

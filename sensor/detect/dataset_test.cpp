@@ -156,6 +156,6 @@ TEST_CASE("rules name their sets' files beside their own") {
                "http.uri; dataset:has,bad,type string;",                   // no such operation
                "http.uri; dataset:set,bad,type string,save bad.lst;",      // not done
                "http.uri; datarep:bad,>,70000,type string;",               // beyond a reputation
-               "filesha1:none;");
+               "filesha1:none;", "filesha256:bad.md5;");                   // digits of another hash
   CHECK(rejected(folder.write("wrong.rules", any + wrong + " sid:1;)\n")) == 1);
 }

@@ -54,7 +54,9 @@ Inspector::Impl::Impl(const InspectorOptions& options, std::shared_ptr<const Rul
 
 void Inspector::Impl::swap_rules(std::shared_ptr<const RuleSet> rules) {
   if (rules_ != nullptr) {
-    rules->compiled().datasets->take_from(*rules_->compiled().datasets);
+    const Datasets& older = *rules_->compiled().datasets;
+    dataset_refused_before_ += older.refused();
+    rules->compiled().datasets->take_from(older);
   }
   rules_ = std::move(rules);
   compiled_ = &rules_->compiled();
@@ -318,6 +320,7 @@ const InspectorCounters& Inspector::Impl::counters() noexcept {
   counters_.inspection_limit = scratch_.limit_hits;
   counters_.regex_limit = scratch_.regex.limit_hits;
   counters_.table_evictions = rates_.evictions() + host_bits_.evictions() + host_tags_.evictions();
+  counters_.dataset_refused = dataset_refused_before_ + compiled_->datasets->refused();
   return counters_;
 }
 

@@ -68,6 +68,7 @@ struct InspectorCounters {
   std::uint64_t regex_limit = 0;
   std::uint64_t pending_limit = 0;
   std::uint64_t table_evictions = 0;
+  std::uint64_t dataset_refused = 0;
 };
 
 class Inspector {

@@ -167,3 +167,11 @@ TEST_CASE("a value new to a set fires once") {
   look.transaction.finish();
   CHECK(look() == Sids{1, 2});
 }
+
+TEST_CASE("a value that finds no room in its set fires nothing, and is counted") {
+  Look look(dns + "(dns.query; dataset:set,names,type string,memcap 72; sid:1;)");
+  look.transaction.add(Buffer::dns_query, "a.example");  // 9 bytes and an entry's 64
+  look.transaction.finish();
+  CHECK(look().empty());
+  CHECK(look.inspector.counters().dataset_refused == 1);
+}

@@ -171,6 +171,7 @@ class Inspector::Impl {
   BoundedTable<TagState> host_tags_;
   bool tagged_ = false;
   InspectorCounters counters_;
+  std::uint64_t dataset_refused_before_ = 0;  // by the rule sets before
 
   std::vector<std::uint32_t> stamps_;  // by rule: the last selection it was in
   std::uint32_t stamp_ = 0;

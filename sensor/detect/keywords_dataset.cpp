@@ -97,7 +97,7 @@ Result<void> parse_datarep(RuleDraft& draft, const KeywordUse& use) {
 }
 
 // filemd5:bad.md5; filesha256:!known.sha256
-template <Buffer to_server, Buffer to_client>
+template <Buffer to_server, Buffer to_client, std::size_t digits>
 Result<void> parse_hash_list(RuleDraft& draft, const KeywordUse& use) {
   std::string_view text = use.value;
   const bool negated = text.starts_with('!');
@@ -108,6 +108,7 @@ Result<void> parse_hash_list(RuleDraft& draft, const KeywordUse& use) {
   options.load = beside(draft, text);
   options.name = fmt::format("{}:{}", use.name, options.load.string());
   options.type = DatasetType::hex;
+  options.digits = digits;
   DatasetTest test{
       negated ? DatasetTest::Operation::is_not_set : DatasetTest::Operation::is_set, nullptr, {}};
   test.set = MENSHEN_TRY(draft.datasets->open(options));
@@ -120,11 +121,11 @@ constexpr std::array keywords = {
     Keyword{"dataset", Value::required, &parse_dataset},
     Keyword{"datarep", Value::required, &parse_datarep},
     Keyword{"filemd5", Value::required,
-            &parse_hash_list<Buffer::file_md5, Buffer::file_md5_response>},
+            &parse_hash_list<Buffer::file_md5, Buffer::file_md5_response, 32>},
     Keyword{"filesha1", Value::required,
-            &parse_hash_list<Buffer::file_sha1, Buffer::file_sha1_response>},
+            &parse_hash_list<Buffer::file_sha1, Buffer::file_sha1_response, 40>},
     Keyword{"filesha256", Value::required,
-            &parse_hash_list<Buffer::file_sha256, Buffer::file_sha256_response>},
+            &parse_hash_list<Buffer::file_sha256, Buffer::file_sha256_response, 64>},
 };
 
 }  // namespace

@@ -518,6 +518,7 @@ const Counters& Engine::counters() const noexcept {
   counters.inspection_limit = inspector.inspection_limit;
   counters.pcre_limit = inspector.regex_limit;
   counters.threshold_evictions = inspector.table_evictions;
+  counters.dataset_refused = inspector.dataset_refused;
   return counters;
 }
 

@@ -37,6 +37,9 @@ std::span<const CounterInfo> counter_table() {
       {"sensor.threshold_evictions",
        &Counters::threshold_evictions,
        {"阈值表满而淘汰的条目数", "entries displaced from the full rate and host tables"}},
+      {"sensor.dataset_refused",
+       &Counters::dataset_refused,
+       {"数据集已满而未加入的值数", "values that found no room in a rule's set"}},
       {"sensor.events", &Counters::events, {"输出的事件数", "events written"}},
   };
   return table;

@@ -33,6 +33,7 @@ struct Counters {
   std::uint64_t candidate_limit = 0;      // packets whose candidates reached the limit
   std::uint64_t inspection_limit = 0;     // evaluations cut off by the step limit
   std::uint64_t pcre_limit = 0;           // regular expressions cut off by their match limit
+  std::uint64_t dataset_refused = 0;      // values that found no room in a rule's set
   std::uint64_t threshold_evictions = 0;  // threshold entries displaced from a full table
   std::uint64_t events = 0;
 
