@@ -10,7 +10,7 @@
 // inside a domain is not the policy's business: where a source decides about it, its endpoints
 // become domains of their own.
 //
-// Sources are hostile input: reading is linear in the text, and what is made of it is bounded by the
+// Sources are hostile input: reading is linear in the text, what is made of it is bounded by the
 // limits below. Labels are matched pod by pod and selector by selector: a Kubernetes source costs
 // pods times selectors. Thread-safe, keeps nothing. Errors: ErrorCode::invalid with file and place,
 // ErrorCode::limit.

@@ -10,7 +10,8 @@
 // the format: https://docs.suricata.io/en/latest/rules/datasets.html
 //
 // Memory: at most DatasetOptions::memory_max of values a set, dataset_sets_max sets. What does not
-// fit is not added, and counted; a file that does not fit is an error. Lookup costs one hash and allocates nothing.
+// fit is not added, and counted; a file that does not fit is an error. Lookup costs one hash and
+// allocates nothing.
 // Thread safety: the sets of one Datasets may be asked and changed by any number of workers.
 #pragma once
 
