@@ -218,8 +218,8 @@ class Http1Parser final : public Parser {
       HttpTransaction& transaction = open->transaction;
       if (transaction.done[index(direction)]) continue;
       open->bodies[index(direction)].reset();
-      transaction.done[index(direction)] = transaction.changed[index(direction)] = true;
-      any_changed_ = true;
+      transaction.done[index(direction)] = true;
+      changed(*open, direction);
     }
     report(flow, direction, packet);
   }
@@ -231,6 +231,7 @@ class Http1Parser final : public Parser {
       open->transaction.done = {true, true};
       context_.observer.on_end(flow, open->transaction);
     }
+    changed_.clear();
     open_.clear();
   }
 
@@ -326,20 +327,23 @@ class Http1Parser final : public Parser {
     return ParserStatus::more;
   }
 
-  // Tells of every change, in order, and lets go of what has ended.
+  // Tells of every change, in order, and lets go of what has ended. Only what changed is looked at:
+  // a peer may keep hundreds of requests open and send byte by byte.
   void report(Flow& flow, Direction direction, PacketMeta& packet) {
-    if (!std::exchange(any_changed_, false)) return;
-    for (const auto& open : open_) {
+    bool ended = false;
+    for (Open* open : changed_) {
       HttpTransaction& transaction = open->transaction;
       for (const Direction d : {direction, reverse(direction)}) {
         if (!std::exchange(transaction.changed[index(d)], false)) continue;
         context_.observer.on_change(flow, transaction, d, packet);
       }
       if (transaction.done[0] && transaction.done[1]) {
-        transaction.closed = true;
+        ended = transaction.closed = true;
         context_.observer.on_end(flow, transaction);
       }
     }
+    changed_.clear();
+    if (!ended) return;
     std::erase_if(open_, [](const std::unique_ptr<Open>& open) {
       if (!open->transaction.closed) return false;
       htp_tx_set_user_data(open->tx, nullptr);
@@ -384,9 +388,10 @@ class Http1Parser final : public Parser {
     return static_cast<Open*>(htp_tx_get_user_data(tx));
   }
 
-  static void changed(Open& open, Direction direction) noexcept {
-    open.transaction.changed[index(direction)] = true;
-    parser_of(open.tx).any_changed_ = true;
+  static void changed(Open& open, Direction direction) {
+    auto& flags = open.transaction.changed;
+    if (!flags[0] && !flags[1]) parser_of(open.tx).changed_.push_back(&open);
+    flags[index(direction)] = true;
   }
 
   // A request without a protocol may be answered with one: then its answer is no bare body.
@@ -686,6 +691,7 @@ class Http1Parser final : public Parser {
   ConfigHandle config_;
   ConnectionHandle connection_;  // before config_ in destruction
   std::vector<std::unique_ptr<Open>> open_;
+  std::vector<Open*> changed_;  // those of open_ that have something to tell
   std::array<std::vector<std::byte>, 2> waiting_;
   std::array<bool, 2> finished_{};
   std::size_t made_ = 0;       // in this connection_
@@ -696,7 +702,6 @@ class Http1Parser final : public Parser {
   std::size_t consumed_ = 0;
   std::uint64_t next_id_ = 0;
   AppProto next_ = AppProto::unknown;  // what the peers agreed to change to
-  bool any_changed_ = false;           // a transaction of open_ has something to tell
   bool limit_reached_ = false;
   bool tunnel_agreed_ = false;  // a CONNECT was answered: what follows is another protocol
 };

@@ -25,7 +25,6 @@ NOISE = 500_000
 # Each with what it fills; measured, printed, not judged.
 BOUNDED = {
     "http1 empty lines, pieces": "4096 bytes are held, and looked at again, while the protocol is not known (probe_bytes)",
-    "http_fuzz/flood, bytes": "512 open transactions, each told of",
     "smb1 messages": "1024 open requests",
     "smb1 messages, pieces": "1024 open requests",
     "smb2 messages": "1024 open requests",
