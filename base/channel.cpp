@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +12,8 @@
 #include <array>
 #include <cstring>
 #include <utility>
+
+#include "base/users.hpp"
 
 namespace menshen {
 namespace {
@@ -104,17 +105,6 @@ Result<void> remove_stale(const std::filesystem::path& path, const sockaddr_un& 
   return {};
 }
 
-Result<gid_t> group_id(const std::string& name) {
-  std::string buffer(16U << 10U, '\0');
-  group entry{};
-  group* found = nullptr;
-  const int error = ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found != nullptr) return entry.gr_gid;
-  if (error != 0)
-    return fail_errno({"无法查询用户组 " + name, "cannot look up the group " + name}, error);
-  return fail(ErrorCode::not_found, {"没有用户组 " + name, "there is no group " + name});
-}
-
 }  // namespace
 
 Result<Channel> Channel::connect(const std::filesystem::path& path) {
@@ -198,7 +188,7 @@ Result<PeerCredentials> Channel::peer() const {
 Result<Listener> Listener::bind(const std::filesystem::path& path, mode_t mode,
                                 const std::string& group) {
   const sockaddr_un address = MENSHEN_TRY(address_of(path));
-  const gid_t gid = group.empty() ? static_cast<gid_t>(-1) : MENSHEN_TRY(group_id(group));
+  const gid_t gid = group.empty() ? static_cast<gid_t>(-1) : MENSHEN_TRY(find_group(group)).gid;
   MENSHEN_CHECK(remove_stale(path, address));
   UniqueFd fd = make_socket(SOCK_NONBLOCK);
   if (!fd) return fail_errno({"无法创建套接字", "cannot make a socket"});

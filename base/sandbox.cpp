@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/landlock.h>
-#include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -19,6 +18,7 @@
 
 #include "base/file.hpp"
 #include "base/handle.hpp"
+#include "base/users.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define MENSHEN_ADDRESS_SANITIZER 1
@@ -87,22 +87,6 @@ constexpr std::array killing_calls = {
 constexpr std::array<std::uint64_t, 8> namespace_flags = {
     CLONE_NEWNS,  CLONE_NEWUTS, CLONE_NEWIPC,    CLONE_NEWUSER,
     CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP, 0x00000080 /* CLONE_NEWTIME */};
-
-struct User {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
-
-Result<User> find_user(const std::string& name) {
-  std::string buffer(16U << 10U, '\0');
-  passwd entry{};
-  passwd* found = nullptr;
-  const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found != nullptr) return User{entry.pw_uid, entry.pw_gid};
-  if (error != 0)
-    return fail_errno({"无法查询用户 " + name, "cannot look up the user " + name}, error);
-  return fail(ErrorCode::not_found, {"没有用户 " + name, "there is no user " + name});
-}
 
 // Landlock and capabilities apply to the calling thread: a second thread would keep all rights.
 Result<void> require_one_thread() {

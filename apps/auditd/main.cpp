@@ -1,14 +1,12 @@
 // menshen-auditd: the only writer of the audit store and the only reader of its signing key.
 #include <fmt/format.h>
-#include <grp.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <array>
 
 #include "apps/common/daemon.hpp"
 #include "apps/common/signals.hpp"
 #include "audit/server/server.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -16,17 +14,10 @@ namespace {
 // The members of a group, by number. Their primary groups are not searched.
 std::set<uid_t> members_of(const std::string& name) {
   std::set<uid_t> members;
-  std::array<char, 65536> buffer{};
-  group entry{};
-  group* found = nullptr;
-  if (name.empty() ||
-      ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
-      found == nullptr) {
-    return members;
-  }
-  for (char** member = entry.gr_mem; *member != nullptr; ++member) {
-    if (const auto uid = find_user(*member)) members.insert(*uid);
-  }
+  const auto group = find_group(name);
+  if (!group) return members;
+  for (const std::string& member : group->members)
+    if (const auto user = find_user(member)) members.insert(user->uid);
   return members;
 }
 
@@ -35,13 +26,13 @@ audit::ServerOptions server_options(const Settings& settings) {
   // Root may speak for a daemon: that is how it runs without a user of its own.
   for (const std::string source : {"sensord", "policyd", "forwardd", "collectd"}) {
     options.sources[source] = {0};
-    if (const auto uid = find_user(settings.text("audit." + source + "_user"))) {
-      options.sources[source].insert(*uid);
+    if (const auto user = find_user(settings.text("audit." + source + "_user"))) {
+      options.sources[source].insert(user->uid);
     }
   }
   options.sources["consoled"] = {0};
-  if (const auto uid = find_user(settings.text("console.user"))) {
-    options.sources["consoled"].insert(*uid);
+  if (const auto user = find_user(settings.text("console.user"))) {
+    options.sources["consoled"].insert(user->uid);
   }
   options.operators = members_of(settings.text("general.admin_group"));
   options.operators.insert(0);

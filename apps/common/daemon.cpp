@@ -1,7 +1,6 @@
 #include "apps/common/daemon.hpp"
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <cstdio>
 
 #include "apps/common/settings_table.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -69,15 +69,6 @@ std::optional<Settings> load_or_print(const std::filesystem::path& file, Lang la
 }  // namespace
 
 void log_error(LogLevel level, const Error& error) { log(level, error.text); }
-
-std::optional<uid_t> find_user(const std::string& name) {
-  if (name.empty()) return std::nullopt;
-  std::array<char, 16384> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0) return {};
-  return found == nullptr ? std::nullopt : std::optional<uid_t>(entry.pw_uid);
-}
 
 std::optional<Settings> Daemon::reload() const {
   auto loaded = load_settings(settings_file);
@@ -160,12 +151,12 @@ Result<void> prepare_directory(const std::filesystem::path& directory, const Set
   const std::string& user = settings.text(user_key);
   const bool switches = ::geteuid() == 0 && settings.text("sandbox.mode") != "off";
   if (there || !switches || user.empty()) return {};
-  const auto uid = find_user(user);
-  if (!uid) {
+  const auto owner = find_user(user);
+  if (!owner) {
     return fail(ErrorCode::not_found, {fmt::format("用户 {} 不存在（{}）", user, user_key),
                                        fmt::format("there is no user {} ({})", user, user_key)});
   }
-  if (::chown(directory.c_str(), *uid, static_cast<gid_t>(-1)) != 0) {
+  if (::chown(directory.c_str(), owner->uid, static_cast<gid_t>(-1)) != 0) {
     return fail_errno({"无法设置目录属主：" + directory.string(),
                        "cannot give away the folder " + directory.string()});
   }

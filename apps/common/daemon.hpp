@@ -56,7 +56,4 @@ void log_error(LogLevel level, const Error& error);
 
 [[nodiscard]] ControlOptions control_options(const Settings& settings, std::string_view socket_key);
 
-// The user's number; nothing where there is no such user or the name is empty.
-[[nodiscard]] std::optional<uid_t> find_user(const std::string& name);
-
 }  // namespace menshen::apps

@@ -1,5 +1,7 @@
 #include "apps/common/settings_table.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "base/file.hpp"
@@ -144,7 +146,7 @@ void add_sensor(std::vector<SettingDefinition>& table) {
       });
 }
 
-SettingDefinition timeout(std::string_view key, std::string_view fallback, Text what) {
+SettingDefinition timeout(std::string_view key, std::string_view fallback, const Text& what) {
   return integer(key, fallback, 1, 86'400,
                  {what.zh + "无数据包多久后结束（秒）",
                   "Seconds without a packet after which " + what.en + " ends"});
@@ -535,11 +537,11 @@ void check_distinct(const Settings& settings, Diagnostics& diagnostics) {
   for (std::size_t i = 0; i < distinct_keys.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (settings.text(distinct_keys[i]) != settings.text(distinct_keys[j])) continue;
-      const std::string first(distinct_keys[j]);
-      const std::string second(distinct_keys[i]);
-      diagnostics.error(
-          "same-path", {},
-          {second + " 不能与 " + first + " 相同", second + " must differ from " + first});
+      const std::string_view first = distinct_keys[j];
+      const std::string_view second = distinct_keys[i];
+      diagnostics.error("same-path", {},
+                        {fmt::format("{} 不能与 {} 相同", second, first),
+                         fmt::format("{} must differ from {}", second, first)});
     }
   }
 }

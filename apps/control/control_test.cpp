@@ -134,7 +134,7 @@ class RunningServer {
   }
 
  private:
-  std::unique_ptr<ControlServer> start(ControlOptions options) {
+  std::unique_ptr<ControlServer> start(const ControlOptions& options) {
     auto server = ControlServer::bind(options, loop_);
     REQUIRE(server);
     return std::move(*server);

@@ -1,17 +1,15 @@
 #include "apps/control/server.hpp"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "apps/common/daemon.hpp"
 #include "base/service.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -21,30 +19,14 @@ constexpr std::chrono::milliseconds no_wait{0};
 constexpr std::chrono::seconds idle_check{5};
 constexpr std::size_t peer_groups_max = 1024;
 
-Result<gid_t> find_group(const std::string& name) {
+Result<gid_t> allowed_group(const std::string& name) {
   if (name.empty()) return no_group;
-  std::array<char, 16384> buffer{};
-  group entry{};
-  group* found = nullptr;
-  const int error = ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (error != 0)
-    return fail_errno({"无法查询用户组 " + name, "cannot look up the group " + name}, error);
-  if (found == nullptr) {
-    log(LogLevel::warning, {"用户组 " + name + " 不存在，仅 root 可用其权限",
-                            "there is no group " + name + "; what it may do is left to root"});
-    return no_group;
-  }
-  return entry.gr_gid;
-}
-
-std::string user_name(uid_t uid) {
-  std::array<char, 16384> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return entry.pw_name;
-  }
-  return fmt::format("uid {}", uid);
+  const auto group = find_group(name);
+  if (group) return group->gid;
+  if (group.error().code != ErrorCode::not_found) return tl::unexpected(group.error());
+  log(LogLevel::warning, {"用户组 " + name + " 不存在，仅 root 可用其权限",
+                          "there is no group " + name + "; what it may do is left to root"});
+  return no_group;
 }
 
 Result<Caller> caller_of(const Channel& channel) {
@@ -57,7 +39,7 @@ Result<Caller> caller_of(const Channel& channel) {
       ::getsockopt(channel.fd(), SOL_SOCKET, SO_PEERGROUPS, caller.groups.data(), &bytes) == 0;
   caller.groups.resize(known ? bytes / sizeof(gid_t) : 0);
   caller.groups.push_back(caller.peer.gid);
-  caller.name = user_name(caller.peer.uid);
+  caller.name = user_name(caller.peer.uid).value_or(fmt::format("uid {}", caller.peer.uid));
   return caller;
 }
 
@@ -65,20 +47,20 @@ Result<Caller> caller_of(const Channel& channel) {
 
 Result<Listener> bind_socket(const ControlOptions& options) {
   // Without a group only root and the daemon's own user can open the socket at all.
-  const bool shared = MENSHEN_TRY(find_group(options.status_group)) != no_group;
+  const bool shared = MENSHEN_TRY(allowed_group(options.status_group)) != no_group;
   return Listener::bind(options.socket, shared ? 0660 : 0600,
                         shared ? options.status_group : std::string{});
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::bind(const ControlOptions& options,
                                                            EventLoop& loop) {
-  const gid_t status_gid = MENSHEN_TRY(find_group(options.status_group));
-  const gid_t admin_gid = MENSHEN_TRY(find_group(options.admin_group));
+  const gid_t status_gid = MENSHEN_TRY(allowed_group(options.status_group));
+  const gid_t admin_gid = MENSHEN_TRY(allowed_group(options.admin_group));
   Listener listener = MENSHEN_TRY(bind_socket(options));
   std::unique_ptr<ControlServer> server(new ControlServer(std::move(listener), options, loop));
   server->status_gid_ = status_gid;
   server->admin_gid_ = admin_gid;
-  server->console_uid_ = find_user(options.console_user);
+  if (const auto console = find_user(options.console_user)) server->console_uid_ = console->uid;
   return server;
 }
 

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -17,6 +15,7 @@
 #include "audit/store/store.hpp"
 #include "audit/verify/verify.hpp"
 #include "base/file.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace fs = std::filesystem;
@@ -55,16 +54,11 @@ struct Scan {
   }
 };
 
-std::string user_name(uid_t uid) {
-  const passwd* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : fmt::format("{}", uid);
-}
-
 void add_file(Json& facts, const std::string& prefix, const fs::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) return;
   facts[prefix + "_mode"] = fmt::format("{:04o}", status.st_mode & 07777U);
-  facts[prefix + "_owner"] = user_name(status.st_uid);
+  facts[prefix + "_owner"] = user_name(status.st_uid).value_or(fmt::format("{}", status.st_uid));
 }
 
 bool opened_for_writing(const fs::path& descriptor) {

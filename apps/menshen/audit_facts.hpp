@@ -8,7 +8,7 @@
 namespace menshen::apps {
 
 struct AuditFacts {
-  Json store;                           // the space's keys
+  Json store = Json::object();          // the space's keys
   std::uint64_t alerts_incomplete = 0;  // alert records without source, destination, rule or time
 };
 

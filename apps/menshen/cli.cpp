@@ -33,7 +33,7 @@ std::string exit_code_help(Lang lang) {
 
 // The parser's own words are English; its kinds of mistake are few.
 std::string usage_error(const CLI::ParseError& error, Lang lang) {
-  const std::string detail = escape_controls(error.what());
+  std::string detail = escape_controls(error.what());
   if (lang == Lang::en) return detail;
   const std::string& kind = error.get_name();
   std::string zh = "命令行有误";

@@ -1,17 +1,18 @@
 // menshen audit witness|backup|restore|recover-key
 #include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <memory>
 
 #include "apps/menshen/audit_commands.hpp"
+#include "apps/menshen/person.hpp"
 #include "audit/backup/backup.hpp"
 #include "audit/store/evidence.hpp"
 #include "audit/store/recover.hpp"
 #include "audit/verify/witness.hpp"
 #include "base/file.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -40,11 +41,6 @@ Result<fs::path> store_of(Cli& cli, const std::string& store) {
   if (!store.empty()) return fs::path(store);
   const Settings* settings = MENSHEN_TRY(cli.settings());
   return fs::path(settings->text("audit.directory"));
-}
-
-std::string user_name() {
-  const passwd* entry = ::getpwuid(::getuid());
-  return entry != nullptr ? entry->pw_name : fmt::format("uid {}", ::getuid());
 }
 
 // What root made in the store is the store's owner's: auditd must be able to open it.
@@ -123,9 +119,9 @@ Result<ExitCode> restore(Cli& cli, const BackupArguments& arguments) {
   audit::VerifyOptions options;
   options.fingerprint = arguments.fingerprint;
   const auto report =
-      MENSHEN_TRY(audit::restore_store(arguments.folder, store, user_name(), options));
-  if (const passwd* owner = ::getpwnam("menshen-audit"); owner != nullptr) {
-    MENSHEN_CHECK(give_to_owner(store, owner->pw_uid, owner->pw_gid));
+      MENSHEN_TRY(audit::restore_store(arguments.folder, store, acting_person(), options));
+  if (const auto owner = find_user("menshen-audit")) {
+    MENSHEN_CHECK(give_to_owner(store, owner->uid, owner->gid));
   }
   print_copied(cli, report, store);
   std::error_code error;
@@ -147,7 +143,7 @@ Result<ExitCode> recover_key(Cli& cli, const RecoverArguments& arguments) {
     return fail_errno({"没有审计库：" + options.directory.string(),
                        "no audit store: " + options.directory.string()});
   }
-  const std::string reason = fmt::format("{}（{}）", arguments.reason, user_name());
+  const std::string reason = fmt::format("{}（{}）", arguments.reason, acting_person());
   MENSHEN_CHECK(become(owner.st_uid, owner.st_gid));
   const std::string fingerprint = MENSHEN_TRY(audit::replace_lost_key(std::move(options), reason));
   print_out(fmt::format(

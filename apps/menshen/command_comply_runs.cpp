@@ -11,7 +11,6 @@ namespace {
 using compliance::Change;
 using compliance::Comparison;
 using compliance::KeptRun;
-using compliance::Verdict;
 
 struct RunsArguments {
   bool json = false;

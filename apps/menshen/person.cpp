@@ -1,13 +1,13 @@
 #include "apps/menshen/person.hpp"
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdint>
 
 #include "base/file.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -26,8 +26,7 @@ uid_t login_uid() {
 std::string acting_person() {
   const uid_t login = login_uid();
   const uid_t uid = login == unset ? ::getuid() : login;
-  const passwd* user = ::getpwuid(uid);
-  return user != nullptr ? user->pw_name : fmt::format("uid {}", uid);
+  return user_name(uid).value_or(fmt::format("uid {}", uid));
 }
 
 }  // namespace menshen::apps

@@ -1,11 +1,9 @@
 #include "apps/menshen/system_facts.hpp"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <ifaddrs.h>
 #include <linux/capability.h>
 #include <net/if.h>
-#include <pwd.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 #include "base/channel.hpp"
 #include "base/file.hpp"
 #include "base/handle.hpp"
+#include "base/users.hpp"
 
 namespace menshen::apps {
 namespace {
@@ -103,8 +102,7 @@ void add_modes(Json& facts, const Settings& settings, const std::filesystem::pat
   struct stat status {};
   if (::stat(settings_file.c_str(), &status) == 0) {
     facts["settings_mode"] = fmt::format("{:04o}", status.st_mode & 07777U);
-    const passwd* owner = ::getpwuid(status.st_uid);
-    facts["settings_owner"] = owner != nullptr ? owner->pw_name : fmt::format("{}", status.st_uid);
+    facts["settings_owner"] = user_name(status.st_uid).value_or(fmt::format("{}", status.st_uid));
   }
   Json open = Json::array();
   for (const std::string_view daemon : daemon_names(settings)) {
@@ -173,12 +171,12 @@ void add_links(Json& facts) {
 }
 
 std::optional<std::set<std::string>> members_of(const char* name) {
-  const group* entry = ::getgrnam(name);
-  if (entry == nullptr) return std::nullopt;
+  const auto group = find_group(name);
+  if (!group) return std::nullopt;
   std::set<std::string> members;
   // The daemons' own users are members too; they are no people.
-  for (char** member = entry->gr_mem; *member != nullptr; ++member)
-    if (std::string_view(*member).rfind("menshen-", 0) != 0) members.insert(*member);
+  for (const std::string& member : group->members)
+    if (member.rfind("menshen-", 0) != 0) members.insert(member);
   return members;
 }
 

@@ -1,8 +1,6 @@
 // The real host: files below a root, and commands without a shell.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 
 #include "base/file.hpp"
 #include "base/handle.hpp"
+#include "base/users.hpp"
 #include "compliance/collect/host.hpp"
 #include "compliance/collect/process.hpp"
 
@@ -25,24 +24,6 @@ Text about(const std::string& path) { return {"读取 " + path, "reading " + pat
 tl::unexpected<Error> failed(const std::string& path, int error = errno) {
   if (error == ENOENT || error == ENOTDIR) return fail(ErrorCode::not_found, about(path));
   return fail_errno(about(path), error);
-}
-
-std::string user_name(uid_t uid) {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return entry.pw_name;
-  return std::to_string(uid);
-}
-
-std::string group_name(gid_t gid) {
-  std::array<char, 4096> buffer{};
-  group entry{};
-  group* found = nullptr;
-  if (getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return entry.gr_name;
-  return std::to_string(gid);
 }
 
 }  // namespace
@@ -74,8 +55,9 @@ Result<FileStatus> LocalHost::status(const std::string& path) const {
   const std::filesystem::path full = root_ / std::filesystem::path(path).relative_path();
   struct stat status {};
   if (stat(full.c_str(), &status) != 0) return failed(path);
-  return FileStatus{status.st_mode & 07777U, S_ISDIR(status.st_mode), user_name(status.st_uid),
-                    group_name(status.st_gid),
+  return FileStatus{status.st_mode & 07777U, S_ISDIR(status.st_mode),
+                    user_name(status.st_uid).value_or(std::to_string(status.st_uid)),
+                    group_name(status.st_gid).value_or(std::to_string(status.st_gid)),
                     WallTime{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
