@@ -276,11 +276,11 @@ bool Batch::add_ruleset(const Ruleset& ruleset, QueueKind queue) {
   for (const Counter& counter : ruleset.counters) add_counter(ruleset.table, counter);
   for (const Chain& chain : ruleset.chains) ok = ok && add_chain(ruleset.table, chain);
   std::uint32_t id = 1;
-  for (const Set& set : ruleset.sets) {
-    ok = ok && add_set(ruleset.table, set, id++);
-    if (ok) elements(NFT_MSG_NEWSETELEM, ruleset.table, set, set.elements);
-  }
+  for (const Set& set : ruleset.sets) ok = ok && add_set(ruleset.table, set, id++);
   for (const Chain& chain : ruleset.chains) ok = ok && add_rules(ruleset.table, chain, queue);
+  // After the rules: the kernel walks a map once for each chain that comes to use it.
+  for (const Set& set : ruleset.sets)
+    elements(NFT_MSG_NEWSETELEM, ruleset.table, set, set.elements);
   return ok;
 }
 

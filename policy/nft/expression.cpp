@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -52,6 +53,15 @@ constexpr std::array<CtField, 8> ct_fields{
      {LoadCt::Key::original_dst6, NFT_CT_DST_IP6, true},
      {LoadCt::Key::original_protocol, NFT_CT_PROTOCOL, false},
      {LoadCt::Key::original_dport, NFT_CT_PROTO_DST, true}}};
+
+constexpr std::size_t address_bytes_max = 16;
+
+std::array<std::uint8_t, address_bytes_max> prefix_mask(unsigned bits) {
+  std::array<std::uint8_t, address_bytes_max> mask{};
+  for (unsigned bit = 0; bit < bits; ++bit)
+    mask.at(bit / 8) |= static_cast<std::uint8_t>(0x80U >> bit % 8);
+  return mask;
+}
 
 std::uint32_t kernel_register(Slot slot) { return NFT_REG32_00 + slot; }
 
@@ -126,6 +136,20 @@ class Maker {
     start("immediate");
     u32(NFTNL_EXPR_IMM_DREG, kernel_register(e.to));
     if (made_) nftnl_expr_set(made_.get(), NFTNL_EXPR_IMM_DATA, &e.value, sizeof(e.value));
+    return done();
+  }
+  ExpressionHandle operator()(const KeepPrefix& e) {
+    const auto mask = prefix_mask(e.bits);
+    constexpr std::array<std::uint8_t, address_bytes_max> none{};
+    start("bitwise");
+    u32(NFTNL_EXPR_BITWISE_SREG, kernel_register(e.slot));
+    u32(NFTNL_EXPR_BITWISE_DREG, kernel_register(e.slot));
+    u32(NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
+    u32(NFTNL_EXPR_BITWISE_LEN, e.bytes);
+    if (made_) {
+      nftnl_expr_set(made_.get(), NFTNL_EXPR_BITWISE_MASK, mask.data(), e.bytes);
+      nftnl_expr_set(made_.get(), NFTNL_EXPR_BITWISE_XOR, none.data(), e.bytes);
+    }
     return done();
   }
   ExpressionHandle operator()(const Compare& e) {
@@ -283,6 +307,28 @@ Read read_cmp(const nftnl_expr* e) {
   return Compare{op == NFT_CMP_EQ, slot_of(get(e, NFTNL_EXPR_CMP_SREG)), {data, data + bytes}};
 }
 
+// Only a mask that keeps the first bits, in place.
+Read read_bitwise(const nftnl_expr* e) {
+  const std::uint32_t slot = get(e, NFTNL_EXPR_BITWISE_SREG);
+  const std::uint32_t length = get(e, NFTNL_EXPR_BITWISE_LEN);
+  std::uint32_t mask_bytes = 0;
+  std::uint32_t xor_bytes = 0;
+  const auto* mask =
+      static_cast<const std::uint8_t*>(nftnl_expr_get(e, NFTNL_EXPR_BITWISE_MASK, &mask_bytes));
+  const auto* flips =
+      static_cast<const std::uint8_t*>(nftnl_expr_get(e, NFTNL_EXPR_BITWISE_XOR, &xor_bytes));
+  if (get(e, NFTNL_EXPR_BITWISE_OP) != NFT_BITWISE_BOOL ||
+      get(e, NFTNL_EXPR_BITWISE_DREG) != slot || (length != 4 && length != address_bytes_max) ||
+      mask == nullptr || flips == nullptr || mask_bytes != length || xor_bytes != length ||
+      std::any_of(flips, flips + length, [](std::uint8_t byte) { return byte != 0; }))
+    return std::nullopt;
+  KeepPrefix out{slot_of(slot), static_cast<std::uint8_t>(length), 0};
+  for (std::uint32_t i = 0; i < length && mask[i] != 0; ++i)
+    out.bits = static_cast<std::uint8_t>(out.bits + std::popcount(mask[i]));
+  if (!std::equal(mask, mask + length, prefix_mask(out.bits).begin())) return std::nullopt;
+  return out;
+}
+
 Read read_immediate(const nftnl_expr* e) {
   if (get(e, NFTNL_EXPR_IMM_DREG) == NFT_REG_VERDICT)
     return read_verdict(static_cast<int>(get(e, NFTNL_EXPR_IMM_VERDICT)),
@@ -372,10 +418,11 @@ ExpressionHandle make_expression(const Expression& expression, QueueKind queue) 
 
 Expression read_expression(const nftnl_expr* expression) {
   using Reader = Read (*)(const nftnl_expr*);
-  static constexpr std::array<std::pair<std::string_view, Reader>, 11> readers{
+  static constexpr std::array<std::pair<std::string_view, Reader>, 12> readers{
       {{"payload", read_payload},
        {"meta", read_meta},
        {"ct", read_ct},
+       {"bitwise", read_bitwise},
        {"cmp", read_cmp},
        {"immediate", read_immediate},
        {"lookup", read_lookup},

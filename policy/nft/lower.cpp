@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -142,6 +145,7 @@ class Lowering {
   enum class Port : std::uint8_t { tcp, udp, none };
 
   void sets();
+  void prefixes(bool v6);
   void flows();
   void attachments();
   void chains();
@@ -170,8 +174,51 @@ class Lowering {
   const LowerOptions& options_;
   Ruleset out_;
   bool roaming_ = false;
+  struct PrefixMap {
+    std::string name;
+    std::uint8_t length;
+    bool roaming;  // of domains without interfaces
+  };
+  std::array<std::vector<PrefixMap>, 2> prefix_maps_;  // IPv4, IPv6
   std::array<bool, 8> shapes_{};  // of the flows map's keys, as in DecisionTable
 };
+
+// The networks by their length, a hash map for each, longest first: two memory accesses for a
+// packet where the interval map's search needs two for each halving. Domains with and without
+// interfaces have maps of their own, which tells what to check next without another lookup. Where a
+// family has more lengths than that is good for, or a network that holds IPv4 addresses written as
+// IPv6 (they are of no domain), packets are looked up in the interval map.
+void Lowering::prefixes(bool v6) {
+  constexpr std::size_t lengths_max = 4;
+  const IpAddr mapped_first = IpAddr::v4(0);
+  const IpAddr mapped_last = IpAddr::v4(0xffff'ffff);
+  std::map<std::pair<unsigned, bool>, std::vector<Element>, std::greater<>> maps;
+  std::set<unsigned> lengths;
+  for (DomainId id = 1; id <= policy_.domains().size(); ++id) {
+    const Domain& domain = policy_.domain(id);
+    for (const Prefix& network : domain.networks) {
+      if (network.is_v4() == v6) continue;
+      if (v6 && network.first() <= mapped_last && mapped_first <= network.last()) return;
+      lengths.insert(network.length());
+      if (lengths.size() > lengths_max) return;
+      const ElementKey key = address_key(network.first(), v6);
+      maps[{network.length(), domain.interfaces.empty()}].push_back({key, key, id});
+    }
+  }
+  for (auto& [what, elements] : maps) {
+    const auto [length, roaming] = what;
+    const std::string name = fmt::format("net{}_{}{}", v6 ? 6 : 4, length, roaming ? "_any" : "");
+    prefix_maps_.at(v6 ? 1 : 0).push_back({name, static_cast<std::uint8_t>(length), roaming});
+    out_.sets.push_back({name,
+                         {v6 ? FieldType::ipv6 : FieldType::ipv4},
+                         DataType::id,
+                         false,
+                         false,
+                         0,
+                         {},
+                         std::move(elements)});
+  }
+}
 
 void Lowering::flows() {
   Set set{"flows", {FieldType::id, FieldType::id, FieldType::id}, DataType::id, false, false, 0, {},
@@ -221,6 +268,8 @@ void Lowering::sets() {
   out_.sets.push_back(address_map("net6", table.v6(), true));
   out_.sets.push_back(port_map("tcp_classes", table.tcp()));
   out_.sets.push_back(port_map("udp_classes", table.udp()));
+  prefixes(false);
+  prefixes(true);
   attachments();
   flows();
   out_.sets.push_back(verdict_map(
@@ -249,14 +298,28 @@ void Lowering::sets() {
 // One end of the packet against its interface: the domain's own, or any unclaimed one for a domain
 // without interfaces. The packet's mark carries the domain from the first chain to the second.
 void Lowering::attachment_chains(const AttachmentEnd& end) {
-  const std::string check = end.chain + "_attached";
+  const std::string attached = end.chain + "_attached";
+  const std::string unclaimed = end.chain + "_unclaimed";
   std::vector<Rule> find;
+  const auto find_in = [&](bool v6, std::string map, unsigned length, const std::string& next) {
+    const std::uint8_t bytes = v6 ? 16 : 4;
+    Rule rule{{LoadMeta{LoadMeta::Key::nfproto, key_slot},
+               Compare{true, key_slot, {v6 ? nfproto_ipv6 : nfproto_ipv4}},
+               LoadAddress{v6, end.source, address_slot}}};
+    if (length < bytes * 8U)
+      rule.expressions.emplace_back(
+          KeepPrefix{address_slot, bytes, static_cast<std::uint8_t>(length)});
+    rule.expressions.emplace_back(
+        Lookup{std::move(map), address_slot, DataType::id, value_slot, false});
+    rule.expressions.emplace_back(SetMark{value_slot});
+    rule.expressions.emplace_back(go(next));
+    find.push_back(std::move(rule));
+  };
   for (const bool v6 : {false, true}) {
-    find.push_back({{LoadMeta{LoadMeta::Key::nfproto, key_slot},
-                     Compare{true, key_slot, {v6 ? nfproto_ipv6 : nfproto_ipv4}},
-                     LoadAddress{v6, end.source, address_slot},
-                     Lookup{v6 ? "net6" : "net4", address_slot, DataType::id, value_slot, false},
-                     SetMark{value_slot}, go(check)}});
+    const auto& maps = prefix_maps_.at(v6 ? 1 : 0);
+    if (maps.empty()) find_in(v6, v6 ? "net6" : "net4", v6 ? 128 : 32, attached);
+    for (const PrefixMap& map : maps)
+      find_in(v6, map.name, map.length, map.roaming ? unclaimed : attached);
   }
   find.push_back({{go(end.unknown)}});
   chain(end.chain, std::move(find), end.source ? Hook::forward : Hook::none);
@@ -265,16 +328,21 @@ void Lowering::attachment_chains(const AttachmentEnd& end) {
     end.source ? LoadMeta::Key::iifname : LoadMeta::Key::oifname, interface_slot
   };
   const LoadMeta domain{LoadMeta::Key::mark, key_slot};
+  const Rule is_unclaimed{
+      {interface, Lookup{"interfaces", interface_slot, DataType::none, 0, true}, go(end.next)}};
   std::vector<Rule> rules;
   rules.push_back(
       {{domain, interface, Lookup{"attached", key_slot, DataType::none, 0, false}, go(end.next)}});
   if (roaming_) {
-    rules.push_back(
-        {{domain, Lookup{"roaming", key_slot, DataType::none, 0, false}, interface,
-          Lookup{"interfaces", interface_slot, DataType::none, 0, true}, go(end.next)}});
+    // From an interval map comes a domain of either kind.
+    Rule found = is_unclaimed;
+    const std::vector<Expression> of{domain, Lookup{"roaming", key_slot, DataType::none, 0, false}};
+    found.expressions.insert(found.expressions.begin(), of.begin(), of.end());
+    rules.push_back(std::move(found));
+    chain(unclaimed, {is_unclaimed, {{go(end.wrong)}}});
   }
   rules.push_back({{go(end.wrong)}});
-  chain(check, std::move(rules));
+  chain(attached, std::move(rules));
 }
 
 // Decides on the connection, not the packet: replies and ICMP errors share the opener's decision.

@@ -69,6 +69,40 @@ TEST_CASE("rules do not grow with the policy") {
   CHECK(to_text(large).find("... 199 more") != std::string::npos);
 }
 
+namespace {
+
+// The maps that packets' sources are looked up in, in order.
+std::vector<std::string> source_maps(const std::string& domains) {
+  const Ruleset ruleset = lower(policy_of("domains:\n" + domains), {.generation = 5});
+  std::vector<std::string> out;
+  for (const Chain& chain : ruleset.chains) {
+    if (chain.hook != Hook::forward) continue;
+    for (const Rule& rule : chain.rules)
+      for (const Expression& each : rule.expressions)
+        if (const auto* lookup = std::get_if<Lookup>(&each)) out.push_back(lookup->set);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("packets are looked up by prefix length, the longest first") {
+  using Names = std::vector<std::string>;
+  CHECK(source_maps("  a: {networks: [10.0.0.0/8, 192.0.2.1], interfaces: [a0]}\n"
+                    "  b: {networks: [10.2.0.0/16, \"fd00:2::/32\"], interfaces: [b0]}\n"
+                    "  c: {networks: [172.16.0.0/16]}\n") ==
+        Names{"net4_32", "net4_16_any", "net4_16", "net4_8", "net6_32"});
+  const std::string four =
+      "  a: {networks: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 192.0.2.0/24]}\n";
+  CHECK(source_maps(four) ==
+        Names{"net4_24_any", "net4_16_any", "net4_12_any", "net4_8_any", "net6"});
+  // One length more, and networks with addresses that are no domain's.
+  CHECK(source_maps(four + "  b: {networks: [198.51.100.0/25]}\n") == Names{"net4", "net6"});
+  CHECK(source_maps("  all: {networks: [0.0.0.0/0, \"::/0\"]}\n") == Names{"net4_0_any", "net6"});
+  CHECK(source_maps("  all: {networks: [\"::/80\"]}\n") == Names{"net4", "net6"});
+  CHECK(source_maps("  all: {networks: [\"::1:0:0:0/80\"]}\n") == Names{"net4", "net6_80_any"});
+}
+
 TEST_CASE("IPv6 never covers IPv4 written as IPv6") {
   const Ruleset ruleset =
       lower(policy_of("domains: {all: {networks: [\"::/0\"]}}\n"), {.generation = 5});

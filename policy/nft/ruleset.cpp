@@ -153,6 +153,7 @@ std::string expression_text(const Expression& expression) {
           [](const SetMark& e) { return fmt::format("mark set r{}", e.from); },
           [](const SetCtMark& e) { return fmt::format("ct mark set r{}", e.from); },
           [](const SetValue& e) { return fmt::format("r{} = {:#x}", e.to, e.value); },
+          [](const KeepPrefix& e) { return fmt::format("r{} &= /{}", e.slot, e.bits); },
           [](const Compare& e) {
             return fmt::format("r{} {} {:#04x}", e.slot,
                                e.equal ? "==" : "!=", fmt::join(e.bytes, " "));

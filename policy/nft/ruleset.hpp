@@ -128,6 +128,13 @@ struct SetValue {
   Slot to = 0;
   bool operator==(const SetValue&) const = default;
 };
+// Keeps the first `bits` bits of a value of `bytes` bytes in network order, and clears the others.
+struct KeepPrefix {
+  Slot slot = 0;
+  std::uint8_t bytes = 4;
+  std::uint8_t bits = 32;
+  bool operator==(const KeepPrefix&) const = default;
+};
 struct Compare {
   bool equal = true;
   Slot slot = 0;
@@ -172,8 +179,9 @@ struct Foreign {
   bool operator==(const Foreign&) const = default;
 };
 
-using Expression = std::variant<LoadAddress, LoadMeta, LoadCt, SetMark, SetCtMark, SetValue,
-                                Compare, Lookup, Count, Limit, Log, Queue, Verdict, Foreign>;
+using Expression =
+    std::variant<LoadAddress, LoadMeta, LoadCt, SetMark, SetCtMark, SetValue, KeepPrefix, Compare,
+                 Lookup, Count, Limit, Log, Queue, Verdict, Foreign>;
 
 struct Rule {
   std::vector<Expression> expressions;

@@ -35,10 +35,12 @@ using FunctionId = std::uint32_t;
 struct Symbol {
   enum class Kind : std::uint8_t { unknown, constant, raw, function, diagram };
   Kind kind = Kind::unknown;
-  std::uint8_t part = 0;     // raw: which 32-bit word of the value
-  Field field{};             // raw, function
-  Family family{};           // raw: addresses
-  std::uint32_t number = 0;  // constant: value; function: id; diagram: node (terminals value + 1)
+  std::uint8_t part = 0;  // raw: which 32-bit word of the value
+  Field field{};          // raw, function
+  Family family{};        // raw: addresses
+  // constant: value; function: id; diagram: node (terminals value + 1); raw: 0 whole, else 1 + the
+  // number of first bits that were kept
+  std::uint32_t number = 0;
   auto operator<=>(const Symbol&) const = default;
 };
 
@@ -84,6 +86,7 @@ class Evaluator {
   void load(const nft::LoadAddress& l, Execution& e);
   void load(const nft::LoadMeta& l, Execution& e);
   void load(const nft::LoadCt& l, Execution& e);
+  void keep_prefix(const nft::KeepPrefix& k, Execution& e);
   void compare(const nft::Compare& c, Execution& e);
   void look_up(const nft::Lookup& l, Execution& e);
   void look_up_one(const Set& set, const nft::Lookup& l, const Symbol& key, Execution& e);
@@ -231,6 +234,16 @@ void Evaluator::load(const nft::LoadCt& l, Execution& e) {
           v6 ? 4 : 1, e);
 }
 
+void Evaluator::keep_prefix(const nft::KeepPrefix& k, Execution& e) {
+  const auto key = key_at(e, k.slot, k.bytes == 4 ? nft::FieldType::ipv4 : nft::FieldType::ipv6);
+  const bool whole = key && key->kind == Symbol::Kind::raw && key->number == 0 &&
+                     (key->field == Field::src || key->field == Field::dst) &&
+                     (key->family == Family::v6) == (k.bytes == 16);
+  if (!whole) return unmodelled(e, {"无法跟踪的掩码", "a mask that the proof does not follow"});
+  for (std::size_t part = 0; part < k.bytes / 4U; ++part)
+    e.registers.at(k.slot + part).number = k.bits + 1U;
+}
+
 void Evaluator::compare(const nft::Compare& c, Execution& e) {
   const Symbol& symbol = e.registers.at(c.slot);
   if (symbol.kind == Symbol::Kind::constant) {
@@ -252,7 +265,8 @@ void Evaluator::compare(const nft::Compare& c, Execution& e) {
                                     (addresses && symbol.family == Family::v6)
                                 ? 16
                                 : 4;
-  if (symbol.kind != Symbol::Kind::raw || symbol.part != 0 || c.bytes.size() != width)
+  if (symbol.kind != Symbol::Kind::raw || symbol.part != 0 || symbol.number != 0 ||
+      c.bytes.size() != width)
     return unmodelled(e, {"无法跟踪的比较", "a comparison that the proof does not follow"});
   const Value wanted = value_of_bytes(c.bytes.data(), c.bytes.size());
   const Space& space = world_.space(symbol.field, symbol.family);
@@ -323,12 +337,17 @@ void Evaluator::look_up_one(const Set& set, const nft::Lookup& l, const Symbol& 
       return found(l, set, terminal(label), value, e);
     }
     case Symbol::Kind::raw: {
+      if (key.number != 0 && set.interval)
+        return unmodelled(
+            e, {"在区间集合中查询掩码后的地址", "looks a masked address up in a set of intervals"});
       const Space& space = world_.space(key.field, key.family);
       Labels labels(world_.classes(key.field), 0);
       for (Class cls = 0; cls < labels.size(); ++cls) {
         nft::ElementKey bytes;
         if (space.inhabited(cls)) {
-          std::copy_n(space.example(cls).begin(), 16, bytes.bytes.begin());
+          const Value& example = space.example(cls);
+          const Value kept = key.number == 0 ? example : prefix_first(example, key.number - 1);
+          std::copy_n(kept.begin(), 16, bytes.bytes.begin());
           labels[cls] = find(set, bytes);
         } else if (key.field == Field::src || key.field == Field::dst ||
                    key.field == Field::original_src || key.field == Field::original_dst) {
@@ -393,6 +412,7 @@ std::optional<Evaluator::KeyPart> Evaluator::key_part(const Symbol& key, std::si
       return part;
     }
     case Symbol::Kind::raw: {
+      if (key.number != 0) return std::nullopt;
       const Space& space = world_.space(key.field, key.family);
       for (Class cls = 0; cls < space.classes(); ++cls)
         if (space.inhabited(cls)) add(space.example(cls).data(), bytes, cls);
@@ -507,6 +527,7 @@ void Evaluator::step(const nft::Expression& expression, Execution& e) {
           [&](const nft::SetValue& s) {
             e.registers.at(s.to) = {Symbol::Kind::constant, 0, {}, {}, s.value};
           },
+          [&](const nft::KeepPrefix& k) { keep_prefix(k, e); },
           [&](const nft::Compare& c) { compare(c, e); },
           [&](const nft::Lookup& l) { look_up(l, e); },
           [&](const nft::Count& c) { e.counted = c.counter; },

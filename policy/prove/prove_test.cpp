@@ -216,6 +216,20 @@ TEST_CASE("every deviation shows a packet, and the packet deviates") {
        [](nft::Ruleset& r) {
          set_of(r, "net6").elements.erase(set_of(r, "net6").elements.begin());
        }},
+      {"a packet's network is somebody else's",
+       [](nft::Ruleset& r) { set_of(r, "net4_24").elements[1].value = 1; }},
+      {"a network that a packet is in is missing",
+       [](nft::Ruleset& r) { set_of(r, "net4_16").elements.pop_back(); }},
+      {"the shorter prefix first",
+       [](nft::Ruleset& r) {
+         auto& rules = chain_of(r, "forward").rules;
+         std::swap(rules[0], rules[1]);
+       }},
+      {"a mask of another length",
+       [](nft::Ruleset& r) {
+         for (auto& each : chain_of(r, "forward").rules[0].expressions)
+           if (auto* keep = std::get_if<nft::KeepPrefix>(&each)) keep->bits = 23;
+       }},
       {"an interface more",
        [](nft::Ruleset& r) {
          auto& attached = set_of(r, "attached").elements;
@@ -313,6 +327,16 @@ TEST_CASE("what is not modelled is listed, and nothing is proved then") {
   other = good;
   set_of(other, "net4").catch_all = true;
   check(other, "net4");
+  other = good;
+  set_of(other, "net4_16").interval = true;
+  check(other, "a set of intervals");
+  other = good;
+  auto& first = chain_of(other, "forward").rules[0].expressions;
+  first.insert(
+      std::find_if(first.begin(), first.end(),
+                   [](const auto& each) { return std::holds_alternative<nft::KeepPrefix>(each); }),
+      nft::KeepPrefix{4, 4, 30});
+  check(other, "a mask");
   ProveOptions options;
   options.surroundings = {{"别的表", "another table"}};
   CHECK(prove(policy, good, lowered, options).conclusion == Conclusion::unknown);

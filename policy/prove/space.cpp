@@ -97,4 +97,16 @@ Space SpaceBuilder::build() && {
   return {std::move(atoms), width_};
 }
 
+Value prefix_first(Value value, std::size_t bits) {
+  for (std::size_t bit = bits; bit < value.size() * 8; ++bit)
+    value[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
+  return value;
+}
+
+Value prefix_last(Value value, std::size_t bits, std::size_t width) {
+  for (std::size_t bit = bits; bit < width * 8; ++bit)
+    value[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
+  return value;
+}
+
 }  // namespace menshen::policy::prove

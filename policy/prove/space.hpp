@@ -72,6 +72,9 @@ class SpaceBuilder {
 
 [[nodiscard]] Value value_after(Value value, std::size_t width);  // wraps
 [[nodiscard]] Value highest_value(std::size_t width);
+// With all but the first `bits` bits cleared, or set (within the width).
+[[nodiscard]] Value prefix_first(Value value, std::size_t bits);
+[[nodiscard]] Value prefix_last(Value value, std::size_t bits, std::size_t width);
 [[nodiscard]] Value value_of_bytes(const std::uint8_t* bytes, std::size_t width);
 
 }  // namespace menshen::policy::prove

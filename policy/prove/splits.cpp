@@ -59,28 +59,42 @@ nft::Slot slot_of(const nft::Expression& expression) {
   return std::get<nft::LoadCt>(expression).to;
 }
 
+// What a register holds of a packet: a field, of which all but the first bits may be cleared.
+struct Held {
+  Kind kind{};
+  std::optional<std::uint8_t> kept;
+};
+using Slots = std::array<std::optional<Held>, 32>;
+
 class Collector {
  public:
   explicit Collector(const nft::Ruleset& ruleset) : ruleset_(ruleset) {}
   std::array<std::vector<std::vector<Range>>, kinds> run();
 
  private:
-  void look_up(const nft::Lookup& lookup, const std::array<std::optional<Kind>, 32>& slots);
-  void add_set(const nft::Set& set, std::size_t part, std::size_t offset, Kind kind);
+  void look_up(const nft::Lookup& lookup, const Slots& slots);
+  void add_set(const nft::Set& set, std::size_t part, std::size_t offset, const Held& held);
 
   const nft::Ruleset& ruleset_;
-  std::set<std::tuple<std::string, std::size_t, Kind>> seen_;
+  std::set<std::tuple<std::string, std::size_t, Kind, std::optional<std::uint8_t>>> seen_;
   std::array<std::vector<std::vector<Range>>, kinds> out_;
   std::array<std::vector<Range>, kinds> compared_;
 };
 
-void Collector::add_set(const nft::Set& set, std::size_t part, std::size_t offset, Kind kind) {
-  if (!seen_.emplace(set.name, part, kind).second) return;
+void Collector::add_set(const nft::Set& set, std::size_t part, std::size_t offset,
+                        const Held& held) {
+  const Kind kind = held.kind;
+  if (!seen_.emplace(set.name, part, kind, held.kept).second) return;
   std::vector<Range> ranges;
   std::uint32_t label = 0;
   for (const nft::Element& element : set.elements) {
     Range range{key_value(element.first, offset, kind), key_value(element.last, offset, kind),
                 ++label};
+    if (held.kept) {
+      // One with other bits set is never found.
+      if (prefix_first(range.first, *held.kept) != range.first) continue;
+      range.last = prefix_last(range.first, *held.kept, width_of(kind));
+    }
     // Ranges that lead to the same value need not be told apart.
     if (set.key.size() == 1 && set.data != nft::DataType::none) range.label = element.value + 1;
     if (set.key.size() == 1 && set.data == nft::DataType::none) range.label = 1;
@@ -94,8 +108,7 @@ void Collector::add_set(const nft::Set& set, std::size_t part, std::size_t offse
   out_[static_cast<std::size_t>(kind)].push_back(std::move(ranges));
 }
 
-void Collector::look_up(const nft::Lookup& lookup,
-                        const std::array<std::optional<Kind>, 32>& slots) {
+void Collector::look_up(const nft::Lookup& lookup, const Slots& slots) {
   const auto set = std::find_if(ruleset_.sets.begin(), ruleset_.sets.end(),
                                 [&](const nft::Set& each) { return each.name == lookup.set; });
   if (set == ruleset_.sets.end()) return;
@@ -110,9 +123,13 @@ void Collector::look_up(const nft::Lookup& lookup,
 std::array<std::vector<std::vector<Range>>, kinds> Collector::run() {
   for (const nft::Chain& chain : ruleset_.chains) {
     for (const nft::Rule& rule : chain.rules) {
-      std::array<std::optional<Kind>, 32> slots{};
+      Slots slots{};
       for (const nft::Expression& expression : rule.expressions) {
-        if (const auto kind = kind_of(expression)) slots.at(slot_of(expression)) = kind;
+        if (const auto kind = kind_of(expression)) slots.at(slot_of(expression)) = Held{*kind, {}};
+        if (const auto* keep = std::get_if<nft::KeepPrefix>(&expression)) {
+          auto& held = slots.at(keep->slot);
+          if (held) held->kept = keep->bits;
+        }
         if (const auto* lookup = std::get_if<nft::Lookup>(&expression)) {
           look_up(*lookup, slots);
           if (lookup->data == nft::DataType::id) slots.at(lookup->to).reset();
@@ -124,7 +141,7 @@ std::array<std::vector<std::vector<Range>>, kinds> Collector::run() {
           slots.at(meta->to).reset();
         const auto* compare = std::get_if<nft::Compare>(&expression);
         if (compare == nullptr || !slots.at(compare->slot)) continue;
-        const Kind kind = *slots.at(compare->slot);
+        const Kind kind = slots.at(compare->slot)->kind;
         const Value value = value_of_bytes(compare->bytes.data(), compare->bytes.size());
         compared_[static_cast<std::size_t>(kind)].push_back({value, value, 1});
       }

@@ -183,6 +183,12 @@ Step Machine::step(const nft::Expression& expression) {
             return Step::next;
           },
           [&](const nft::SetValue& e) { return put(e.to, e.value); },
+          [&](const nft::KeepPrefix& e) {
+            std::uint8_t* value = registers_.data() + e.slot * slot_bytes;
+            for (std::size_t bit = e.bits; bit < std::size_t{e.bytes} * 8; ++bit)
+              value[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
+            return Step::next;
+          },
           [&](const nft::Compare& e) {
             const std::uint8_t* from = registers_.data() + e.slot * slot_bytes;
             const bool equal = std::equal(e.bytes.begin(), e.bytes.end(), from);

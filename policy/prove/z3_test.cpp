@@ -103,6 +103,12 @@ class Reader {
       mark_ = *r.at(set_mark->from).value;
     } else if (const auto* constant = std::get_if<nft::SetValue>(&e)) {
       r[constant->to] = {c_.bv_val(constant->value, 32), false};
+    } else if (const auto* keep = std::get_if<nft::KeepPrefix>(&e)) {
+      if (keep->bytes == 4) {
+        const auto mask = keep->bits == 0 ? 0U : 0xffff'ffffU << (32U - keep->bits);
+        Register& reg = r.at(keep->slot);
+        reg.value = *reg.value & c_.bv_val(mask, 32);
+      }
     } else if (const auto* compared = std::get_if<nft::Compare>(&e)) {
       const z3::expr value = c_.bv_val(compared->bytes.at(0), 8);
       const z3::expr& reg = *r.at(compared->slot).value;
@@ -286,7 +292,7 @@ TEST_CASE("Z3 and the proof agree, on rulesets that are right and on rulesets th
     CHECK_FALSE(differ_by_z3(*loaded.policy, ruleset));
 
     // Another value, or one element less, in what decides.
-    for (const std::string name : {"flows", "net4", "tcp_classes"}) {
+    for (const std::string name : {"flows", "net4", "net4_16", "tcp_classes"}) {
       nft::Ruleset changed = ruleset;
       auto& set = *std::find_if(changed.sets.begin(), changed.sets.end(),
                                 [&](const nft::Set& each) { return each.name == name; });
