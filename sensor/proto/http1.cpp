@@ -305,6 +305,7 @@ class Http1Parser final : public Parser {
     const int status =
         request ? htp_connp_req_data(connection_.get(), nullptr, bytes.data(), bytes.size())
                 : htp_connp_res_data(connection_.get(), nullptr, bytes.data(), bytes.size());
+    fed_ = {};  // what comes with the connection's end has no bytes beside it
     if (limit_reached_) return ParserStatus::limit;
     const std::size_t used = request ? htp_connp_req_data_consumed(connection_.get())
                                      : htp_connp_res_data_consumed(connection_.get());
