@@ -262,6 +262,42 @@ TEST_CASE("a hostile peer loses its connection, others keep theirs") {
   CHECK(good->call({"echo", Json::object()}));
 }
 
+TEST_CASE("M5: damaged and overlong commands end their connection, never the daemon") {
+  const testkit::TempDir folder;
+  auto options = options_in(folder.path());
+  options.request_bytes_max = 64U << 10U;
+  const RunningServer server(options);
+  const auto good = *split_parts(encode_request({"echo", {{"text", std::string(200, 'x')}}}));
+  // Each run: some messages of one connection, most of them damaged; xorshift, a fixed seed.
+  std::uint32_t state = 0x4d355eedU;
+  const auto next = [&state](std::uint32_t below) {
+    state ^= state << 13U;
+    state ^= state >> 17U;
+    state ^= state << 5U;
+    return state % below;
+  };
+  for (int run = 0; run < 300; ++run) {
+    INFO("run " << run);
+    auto hostile = Channel::connect(options.socket);
+    REQUIRE(hostile);
+    for (std::uint32_t messages = next(4) + 1; messages > 0; --messages) {
+      std::string part = good[0];
+      for (std::uint32_t damage = next(6); damage > 0; --damage) {
+        part[next(static_cast<std::uint32_t>(part.size()))] = static_cast<char>(next(256));
+      }
+      if (next(8) == 0) part.resize(next(static_cast<std::uint32_t>(part.size())) + 1);
+      if (next(8) == 0) part.append(next(100'000), 'y');
+      if (!hostile->send(as_bytes(part))) break;  // cut off already
+    }
+    // It goes without reading an answer.
+  }
+  auto client = ControlClient::connect(options.socket);
+  REQUIRE(client);
+  const auto answer = client->call({"echo", {{"text", "still here"}}});
+  REQUIRE(answer);
+  CHECK(answer->at("text") == "still here");
+}
+
 TEST_CASE("beyond connections_max a new connection is closed") {
   const testkit::TempDir folder;
   auto options = options_in(folder.path());
