@@ -114,6 +114,14 @@ void add_sensor(std::vector<SettingDefinition>& table) {
               {"规则变量，形如 NAME=VALUE，例如 \"HOME_NET=[10.0.0.0/8]\"；覆盖默认值",
                "Variables of the rules as NAME=VALUE, for example \"HOME_NET=[10.0.0.0/8]\"; they "
                "replace the defaults"})),
+          reload(path(
+              "sensor.reputation_categories", "",
+              {"IP 信誉分类文件（编号,短名,说明）；留空则不使用 IP 信誉，含 iprep 的规则不加载",
+               "Categories of IP reputation (id,short name,description); empty: none, and "
+               "rules with iprep are rejected"})),
+          reload(list("sensor.reputation_files", "",
+                      {"IP 信誉文件（地址或网段,分类编号,分值）",
+                       "Files of IP reputation (address or network,category id,score)"})),
           path("sensor.events_file", "/var/log/menshen/eve.json",
                {"事件文件（EVE JSON，每行一条）；留空则不写",
                 "Event file (EVE JSON, one a line); empty: none"}),
@@ -141,6 +149,9 @@ void add_sensor(std::vector<SettingDefinition>& table) {
                   {"每条流结束时写一条流记录", "Write a record at each flow's end"}),
           boolean("sensor.log_transactions", "true",
                   {"写入 HTTP、DNS、TLS 事务记录", "Write HTTP, DNS and TLS records"}),
+          integer("sensor.stats_seconds", "60", 0, 86'400,
+                  {"每隔多少秒写一条统计记录（stats）；0 不写",
+                   "Seconds between stats records among the events; 0: none"}),
           boolean("sensor.log_payload", "true",
                   {"告警中附带载荷片段", "Put an excerpt of the payload into alerts"}),
       });
@@ -158,12 +169,12 @@ void add_sensor_limits(std::vector<SettingDefinition>& table) {
       {
           list("sensor.host_os_policy", "",
                {"重叠的 TCP 段与 IP 分片按接收方系统取舍：网段=策略，例如 "
-                "\"10.0.0.0/8=linux\"；最长网段优先；默认 IPv4 windows、IPv6 bsd。内联时重叠且内容"
-                "不同的 TCP 段与分片一律丢弃",
+                "\"10.0.0.0/8=linux\"；最长网段优先；默认 IPv4 windows、IPv6 bsd。内联时总以先到的"
+                "内容为准：TCP 段改写后放行，分片丢弃",
                 "Whose bytes stay where TCP segments or IP fragments overlap, by the receiver's "
                 "system: PREFIX=POLICY, for example \"10.0.0.0/8=linux\"; the longest prefix "
-                "speaks; IPv4 windows and IPv6 bsd else. Inline, overlaps with other content are "
-                "dropped whatever stands here"}),
+                "speaks; IPv4 windows and IPv6 bsd else. Inline the first content stays "
+                "whatever stands here: TCP segments are rewritten, fragments dropped"}),
           list("sensor.exception_policies", "",
                {"例外策略：触发条件=策略。触发条件：flow-limit、midstream、stream-memory、"
                 "reassembly-memory、stream-depth、defrag-memory、tunnel-depth、app-limit、"

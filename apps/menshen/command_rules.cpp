@@ -12,6 +12,8 @@ struct CheckOptions {
   std::vector<std::string> variables;
   std::string classification;
   std::string thresholds;
+  std::string reputation_categories;
+  std::vector<std::string> reputation;
   bool json = false;
 };
 
@@ -55,6 +57,8 @@ Result<ExitCode> check(const Cli& cli, const CheckOptions& options) {
   auto rule_settings = MENSHEN_TRY(rule_options(options.variables));
   rule_settings.classification = options.classification;
   rule_settings.thresholds = options.thresholds;
+  rule_settings.reputation_categories = options.reputation_categories;
+  rule_settings.reputation = {options.reputation.begin(), options.reputation.end()};
   sensor::RuleSetBuilder builder(std::move(rule_settings));
   for (const auto& file : MENSHEN_TRY(find_rule_files(options.files))) {
     MENSHEN_CHECK(builder.add_file(file));
@@ -102,6 +106,16 @@ void add_rules_commands(CLI::App& app, Cli& cli) {
                   cli.say("阈值与抑制文件（threshold.config）",
                           "File of thresholds and suppressions (threshold.config)"))
       ->type_name("FILE");
+  command
+      .add_option("--reputation-categories", options->reputation_categories,
+                  cli.say("IP 信誉分类文件", "Categories of IP reputation"))
+      ->type_name("FILE");
+  command
+      .add_option("--reputation", options->reputation,
+                  cli.say("IP 信誉文件，可重复", "File of IP reputation, repeatable"))
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag("--json", options->json, cli.say("输出 JSON", "Print JSON"));
 }
 

@@ -17,6 +17,9 @@ struct ReplayArguments {
   std::string classification;
   std::string thresholds;
   std::string cache;
+  std::string reputation_categories;
+  std::vector<std::string> reputation;
+  std::uint32_t stats_seconds = 0;
   std::vector<std::string> host_policies;
   std::vector<std::string> exception_policies;
   bool no_checksum = false;
@@ -86,6 +89,9 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.rule_options.classification = arguments.classification;
   options.rule_options.thresholds = arguments.thresholds;
   options.rule_options.pattern_cache = arguments.cache;
+  options.rule_options.reputation_categories = arguments.reputation_categories;
+  options.rule_options.reputation = {arguments.reputation.begin(), arguments.reputation.end()};
+  options.engine.stats_seconds = arguments.stats_seconds;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
   options.engine.midstream = arguments.midstream;
@@ -157,6 +163,15 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
                           "Folder that keeps compiled pattern databases for the next run; nobody "
                           "else may write to it"))
       ->type_name("DIR");
+  command
+      .add_option("--reputation-categories", arguments->reputation_categories,
+                  cli.say("IP 信誉分类文件", "Categories of IP reputation"))
+      ->type_name("FILE");
+  command
+      .add_option("--stats", arguments->stats_seconds,
+                  cli.say("每隔多少秒（按报文时间）输出一条统计记录；0 不输出",
+                          "Seconds, by the packets' time, between stats records; 0: none"))
+      ->type_name("SECONDS");
   command.add_flag("--no-checksum", arguments->no_checksum,
                    cli.say("不校验校验和", "Do not verify checksums"));
   const auto repeatable = [&](const char* name, std::vector<std::string>& into, const char* type,
@@ -166,6 +181,8 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };
+  repeatable("--reputation", arguments->reputation, "FILE",
+             cli.say("IP 信誉文件，可重复", "File of IP reputation, repeatable"));
   repeatable("--host-os-policy", arguments->host_policies, "PREFIX=POLICY",
              cli.say("接收方系统的重叠取舍策略，可重复，例如 10.0.0.0/8=linux",
                      "How receivers take overlaps, repeatable: 10.0.0.0/8=linux"));

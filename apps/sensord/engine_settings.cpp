@@ -56,6 +56,7 @@ Result<sensor::EngineOptions> engine_options(const Settings& settings) {
   options.log_flows = settings.boolean("sensor.log_flows");
   options.log_transactions = settings.boolean("sensor.log_transactions");
   options.log_payload = settings.boolean("sensor.log_payload");
+  options.stats_seconds = static_cast<std::uint32_t>(settings.integer("sensor.stats_seconds"));
   options.flows_max = static_cast<std::size_t>(settings.integer("sensor.flows_max"));
   options.timeouts = timeouts(settings);
   options.stream_bytes_max = static_cast<std::size_t>(settings.integer("sensor.stream_mib")) << 20U;

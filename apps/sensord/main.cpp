@@ -45,7 +45,11 @@ Result<void> enter(const Daemon& daemon) {
   for (const char* folder : {"/usr/share/misc", "/usr/share/file", "/usr/lib/file"}) {
     if (std::filesystem::exists(folder)) plan.read_only.emplace_back(folder);
   }
-  for (const char* name : {"sensor.classification", "sensor.thresholds"}) {
+  for (const std::string& path : settings.list("sensor.reputation_files")) {
+    plan.read_only.push_back(folder_of(path));
+  }
+  for (const char* name :
+       {"sensor.classification", "sensor.thresholds", "sensor.reputation_categories"}) {
     if (const auto& file = settings.text(name); !file.empty()) {
       plan.read_only.push_back(folder_of(file));
     }

@@ -65,6 +65,10 @@ Result<LoadedRules> load_rules(const Settings& settings) {
   auto options = MENSHEN_TRY(rule_options(settings.list("sensor.variables")));
   options.classification = settings.text("sensor.classification");
   options.thresholds = settings.text("sensor.thresholds");
+  options.reputation_categories = settings.text("sensor.reputation_categories");
+  for (const std::string& file : settings.list("sensor.reputation_files")) {
+    options.reputation.emplace_back(file);
+  }
   // Not as root, before the sandbox: what the daemon's user wrote is not for root to trust.
   if (::geteuid() != 0) {
     options.pattern_cache = fs::path(settings.text("sensor.state_directory")) / "patterns";

@@ -17,6 +17,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <optional>
 
 #include "base/file.hpp"
@@ -34,6 +35,8 @@ constexpr std::uint32_t copy_bytes = 0xffff;
 constexpr std::size_t slot_bytes = 68U
                                    << 10U;  // one packet, its attributes, and its netlink header
 constexpr std::size_t verdict_message_bytes = 64;
+// Of one message: the netlink socket takes no more than its send buffer holds.
+constexpr std::size_t verdicts_bytes_max = 32U << 10U;
 
 struct Unmap {
   std::size_t size = 0;
@@ -161,17 +164,36 @@ class NfqueuePort final : public PacketPort {
       const PacketMeta& packet = packets[i];
       count(packet);
       if (packet.verdict == Verdict::reject) reset(packet);
+      if (changed(packet)) {
+        add_changed(packet);
+        if (verdicts_.size() > verdicts_bytes_max) MENSHEN_CHECK(send_verdicts());
+        continue;
+      }
       // A batch verdict is for every waiting packet up to its number: one message a run.
-      const bool last = i + 1 == packets.size() || packets[i + 1].dropped() != packet.dropped();
+      const bool last = i + 1 == packets.size() || changed(packets[i + 1]) ||
+                        packets[i + 1].dropped() != packet.dropped();
       if (last) add_verdict(packet.id, packet.dropped() ? NF_DROP : NF_ACCEPT);
     }
+    return send_verdicts();
+  }
+
+  Result<void> send_verdicts() {
     if (verdicts_.empty()) return {};
     while (mnl_socket_sendto(socket_.get(), verdicts_.data(), verdicts_.size()) < 0) {
       if (errno != EINTR) {
         return fail_errno({"无法向内核下发报文裁决", "cannot give the kernel the verdicts"});
       }
     }
+    verdicts_.clear();
     return {};
+  }
+
+  // It passes with other bytes than those that the kernel has: they stand elsewhere.
+  [[nodiscard]] bool changed(const PacketMeta& packet) const noexcept {
+    const std::less<> before;
+    const std::byte* end = slots_.get() + slot_bytes * batch_packets_max;
+    const bool bytes = packet.length != 0 && !packet.dropped();
+    return bytes && (before(packet.data, slots_.get()) || !before(packet.data, end));
   }
 
   PortCounters counters() const override {
@@ -300,6 +322,19 @@ class NfqueuePort final : public PacketPort {
     mnl_attr_put(message.header(), NFQA_VERDICT_HDR, sizeof(body), &body);
     std::memcpy(verdicts_.data() + at, message.header(), message.header()->nlmsg_len);
     verdicts_.resize(at + MNL_ALIGN(message.header()->nlmsg_len));
+  }
+
+  // A verdict of its own, with the packet's bytes.
+  void add_changed(const PacketMeta& packet) {
+    const std::size_t at = verdicts_.size();
+    verdicts_.resize(at + verdict_message_bytes + MNL_ALIGN(sizeof(nlattr) + packet.length));
+    Request message(NFQNL_MSG_VERDICT, options_.queue, 0);
+    const nfqnl_msg_verdict_hdr body{.verdict = htonl(NF_ACCEPT), .id = htonl(packet.id)};
+    mnl_attr_put(message.header(), NFQA_VERDICT_HDR, sizeof(body), &body);
+    std::memcpy(verdicts_.data() + at, message.header(), message.header()->nlmsg_len);
+    auto* header = reinterpret_cast<nlmsghdr*>(verdicts_.data() + at);
+    mnl_attr_put(header, NFQA_PAYLOAD, packet.length, packet.data);
+    verdicts_.resize(at + MNL_ALIGN(header->nlmsg_len));
   }
 
   void count(const PacketMeta& packet) {

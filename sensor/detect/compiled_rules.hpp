@@ -56,6 +56,7 @@ struct CompiledRules {
   std::vector<Rule> rules;
   RuleSetSummary summary;
   std::vector<Diagnostics> diagnostics;
+  std::map<std::uint64_t, std::string> names;  // of variables, by their hash: what events tell
   std::shared_ptr<Datasets> datasets = std::make_shared<Datasets>();  // what the rules look up
 
   struct AddressRules {

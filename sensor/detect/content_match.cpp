@@ -62,14 +62,19 @@ bool anywhere(const Content& content, const BufferView& buffer, std::size_t star
 
 class Matcher {
  public:
-  Matcher(const BufferView& buffer, MatchScratch& scratch) : buffer_(buffer), scratch_(scratch) {}
+  Matcher(const BufferView& buffer, MatchScratch& scratch,
+          std::vector<ReplacedPlace>* replaced = nullptr)
+      : buffer_(buffer), scratch_(scratch), replaced_(replaced) {}
 
   bool run(const std::vector<Test>& tests) {
     scratch_.absent = first_absent(tests);
     if (scratch_.absent) return false;
     const auto* only = tests.size() == 1 ? std::get_if<Content>(&tests[0].what) : nullptr;
-    if (only != nullptr && !only->negated && has_fixed_place(*only)) return true;
+    const bool alone = only != nullptr && !only->negated && has_fixed_place(*only);
+    if (alone && replaced_ == nullptr) return true;
+    const std::size_t captured = scratch_.captured.size();
     const bool holds = from(tests, 0, 0);
+    if (!holds) scratch_.captured.resize(captured);
     scratch_.absent.reset();  // that of tests on decoded bytes is another one
     return holds;
   }
@@ -101,6 +106,7 @@ class Matcher {
         if (test.relative_next) return try_places(tests, index, *content, end);
         const std::size_t place = find(*content, end, 0);
         if (place == npos) return false;
+        note_replaced(*content, place);
         end = place + content->pattern.size();
         continue;
       }
@@ -110,6 +116,7 @@ class Matcher {
         const auto match = expression(*regex, end, 0);
         if (match.has_value() == regex->negated) return false;
         if (match) end = match->second;
+        if (match && !regex->captures.empty()) keep_captures(*regex, *match);
         continue;
       }
       if (!single(test, end)) return false;
@@ -119,9 +126,14 @@ class Matcher {
 
   bool try_places(const std::vector<Test>& tests, std::size_t index, const Content& content,
                   std::size_t end) {
+    const std::size_t noted = replaced_ == nullptr ? 0 : replaced_->size();
+    const std::size_t captured = scratch_.captured.size();
     for (std::size_t start = 0;;) {
       const std::size_t place = find(content, end, start);
       if (place == npos) return false;
+      forget_replaced(noted);
+      scratch_.captured.resize(captured);
+      note_replaced(content, place);
       if (from(tests, index + 1, place + content.pattern.size())) return true;
       if (give_up_) return false;
       start = place + 1;
@@ -130,13 +142,37 @@ class Matcher {
 
   bool try_expressions(const std::vector<Test>& tests, std::size_t index, const RegexTest& regex,
                        std::size_t end) {
+    const std::size_t noted = replaced_ == nullptr ? 0 : replaced_->size();
+    const std::size_t captured = scratch_.captured.size();
     for (std::size_t start = 0;;) {
       const auto match = expression(regex, end, start);
       if (!match) return false;
+      forget_replaced(noted);
+      scratch_.captured.resize(captured);
+      if (!regex.captures.empty()) keep_captures(regex, *match);
       if (from(tests, index + 1, match->second)) return true;
       if (give_up_ || ++steps_ > inspection_steps_max) return false;
       start = match->first + 1 - (regex.relative ? end : 0);
     }
+  }
+
+  void keep_captures(const RegexTest& regex, std::pair<std::size_t, std::size_t> match) {
+    const auto groups = regex.regex->groups_of(buffer_.bytes, match.first, scratch_.regex);
+    for (const Capture& capture : regex.captures) {
+      if (capture.group >= groups.size() || scratch_.captured.size() == captured_max) continue;
+      const auto [begin, end] = groups[capture.group];
+      const std::size_t length = std::min(end - begin, captured_bytes_max);
+      scratch_.captured.push_back(
+          {&regex, &capture, std::string(as_text(buffer_.bytes.subspan(begin, length)))});
+    }
+  }
+  void note_replaced(const Content& content, std::size_t place) {
+    if (replaced_ == nullptr || content.replacement.empty()) return;
+    replaced_->push_back({place, content.replacement});
+  }
+  // Those that were noted on a way that led nowhere.
+  void forget_replaced(std::size_t noted) {
+    if (replaced_ != nullptr) replaced_->resize(noted);
   }
 
   // Where in the buffer; `start` counts from where the search begins.
@@ -393,6 +429,7 @@ class Matcher {
 
   BufferView buffer_;
   MatchScratch& scratch_;
+  std::vector<ReplacedPlace>* replaced_;
   std::uint32_t steps_ = 0;
   bool give_up_ = false;
 };
@@ -413,6 +450,13 @@ bool appears(const Content& content, Bytes buffer, std::size_t searched) noexcep
 
 bool match_tests(const std::vector<Test>& tests, const BufferView& buffer, MatchScratch& scratch) {
   return Matcher(buffer, scratch).run(tests);
+}
+
+std::vector<ReplacedPlace> find_replaced(const std::vector<Test>& tests, const BufferView& buffer,
+                                         MatchScratch& scratch) {
+  std::vector<ReplacedPlace> replaced;
+  if (!Matcher(buffer, scratch, &replaced).run(tests)) replaced.clear();
+  return replaced;
 }
 
 }  // namespace menshen::sensor

@@ -28,7 +28,17 @@ struct MatchScratch {
   // After match_tests() said no: the content (its place among the tests) that stands nowhere in the
   // buffer where it could. Until it does, the answer stays no.
   std::optional<std::size_t> absent;
+  // What expressions with captures caught in the lists that held, the oldest first; the caller
+  // clears it. At most captured_max.
+  struct Captured {
+    const RegexTest* test = nullptr;
+    const Capture* capture = nullptr;
+    std::string value;  // cut to captured_bytes_max
+  };
+  std::vector<Captured> captured;
 };
+inline constexpr std::size_t captured_max = 64;
+inline constexpr std::size_t captured_bytes_max = 256;
 
 struct BufferView {
   Bytes bytes;
@@ -39,6 +49,15 @@ struct BufferView {
 
 [[nodiscard]] bool match_tests(const std::vector<Test>& tests, const BufferView& buffer,
                                MatchScratch& scratch);
+
+// The same, and where the contents with a replacement stand; empty if the tests do not hold.
+struct ReplacedPlace {
+  std::size_t place = 0;
+  std::string_view replacement;  // the rule's
+};
+[[nodiscard]] std::vector<ReplacedPlace> find_replaced(const std::vector<Test>& tests,
+                                                       const BufferView& buffer,
+                                                       MatchScratch& scratch);
 
 // Whether `content` may stand in the buffer now, which has grown since it was found absent from its
 // first `searched` bytes. Linear in what is new.

@@ -1,5 +1,7 @@
 #include "sensor/detect/header_match.hpp"
 
+#include "sensor/detect/reputation.hpp"
+
 #include <algorithm>
 
 #include "sensor/detect/compiled_rules.hpp"
@@ -315,6 +317,15 @@ bool match_tuple(const Rule& rule, const PacketView& view) noexcept {
   return rule.bidirectional && match_ends(rule, t.dst, dport, t.src, sport);
 }
 
+bool match_both_ways(const Rule& rule, const PacketView& view) noexcept {
+  const FiveTuple& t = view.tuple;
+  const bool ports = t.proto == IpProto::tcp || t.proto == IpProto::udp || t.proto == IpProto::sctp;
+  const std::uint16_t sport = ports ? t.sport : std::uint16_t{0};
+  const std::uint16_t dport = ports ? t.dport : std::uint16_t{0};
+  return match_ends(rule, t.src, sport, t.dst, dport) &&
+         match_ends(rule, t.dst, dport, t.src, sport);
+}
+
 bool match_flow(const FlowTest& test, const PacketView& view) noexcept {
   const bool in_parts = view.packet->reassembled;
   if (in_parts ? test.no_fragments : test.only_fragments) return false;
@@ -328,6 +339,26 @@ bool match_flow(const FlowTest& test, const PacketView& view) noexcept {
 }
 
 namespace {
+
+bool match_reputation(const ReputationTest& test, const FiveTuple& tuple) noexcept {
+  using Side = ReputationTest::Side;
+  const auto holds = [&test](const IpAddr& address) {
+    const auto score = test.reputation->find(address, test.category);
+    if (!test.score) return score.has_value() == test.known;
+    return score && test.score->contains(*score);
+  };
+  switch (test.side) {
+    case Side::source:
+      return holds(tuple.src);
+    case Side::destination:
+      return holds(tuple.dst);
+    case Side::any:
+      return holds(tuple.src) || holds(tuple.dst);
+    case Side::both:
+      return holds(tuple.src) && holds(tuple.dst);
+  }
+  return false;
+}
 
 bool match_app(const AppProtoTest& test, const PacketView& view) noexcept {
   using Side = AppProtoTest::Side;
@@ -365,6 +396,9 @@ bool match_header(const HeaderTest& test, const PacketView& view) noexcept {
   if (const auto* noted = std::get_if<AnomalyTest>(&test)) return packet.has(noted->anomaly);
   if (const auto* sum = std::get_if<ChecksumTest>(&test)) return match_checksum(*sum, packet);
   if (const auto* vlan = std::get_if<VlanTest>(&test)) return match_vlan(*vlan, packet);
+  if (const auto* known = std::get_if<ReputationTest>(&test)) {
+    return packet.ip_version != 0 && match_reputation(*known, view.tuple);
+  }
   if (view.flow == nullptr) return false;
   if (std::holds_alternative<MismatchTest>(test)) return shows_mismatch(*view.flow, packet);
   return match_app(std::get<AppProtoTest>(test), view);

@@ -20,6 +20,8 @@ struct PacketView {
 
 // Protocol, addresses, ports and direction.
 [[nodiscard]] bool match_tuple(const Rule& rule, const PacketView& view) noexcept;
+// The rule's sides fit as they are written, and turned around.
+[[nodiscard]] bool match_both_ways(const Rule& rule, const PacketView& view) noexcept;
 [[nodiscard]] bool match_flow(const FlowTest& test, const PacketView& view) noexcept;
 [[nodiscard]] bool match_header(const HeaderTest& test, const PacketView& view) noexcept;
 // The SYN asks for TCP Fast Open (RFC 7413): its data belongs to the stream.

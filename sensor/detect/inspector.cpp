@@ -143,6 +143,10 @@ void Inspector::Impl::fire(RuleIndex index, const PacketView& view, Flow* flow, 
   if (transaction != nullptr) match.tx_id = transaction->id;
   if (transaction != nullptr && reported) match.protocol = transaction->eve();
   if (reported) match.payload = as_text(payload.first(std::min(payload.size(), excerpt_max)));
+  if (fired.captures) keep_captures(fired, flow);
+  // As if two rules stood there, one for each side.
+  const bool twice = fired.two_rules && match_both_ways(fired, view);
+  if (twice) matches_.push_back(match);
   matches_.push_back(std::move(match));
   change_state(fired, view, flow);
 }
@@ -171,6 +175,8 @@ void Inspector::Impl::begin(PacketMeta& packet) {
   matches_.clear();
   findings_.clear();
   with_protocol_.clear();
+  scratch_.captured.clear();
+  packet_captures_.clear();
   budget_ = options_.candidates_max;
 }
 
@@ -195,7 +201,9 @@ void Inspector::Impl::check_packet_rules(PacketMeta& packet, const PacketView& v
       packet.flow != nullptr && packet.flow->encrypted && packet.proto == IpProto::tcp;
   for (const RuleIndex index : selected) {
     const Rule& candidate = rule(index);
-    if (!with_protocol && wants_protocol(candidate)) {
+    // What it replaces the stream is to see: not later than it must.
+    const bool waits = !candidate.replaces || !protocol_known_;
+    if (!with_protocol && waits && wants_protocol(candidate)) {
       with_protocol_.push_back(index);
       continue;
     }
@@ -207,8 +215,28 @@ void Inspector::Impl::check_packet_rules(PacketMeta& packet, const PacketView& v
     if (!applies(candidate, view, packet.flow)) continue;
     if (match_lists(candidate, {{packet.payload(), 0}, &packet})) {
       fire(index, view, packet.flow, packet.payload(), nullptr);
+      if (candidate.replaces) replace(candidate, packet);
     }
   }
+}
+
+// Not where a pass rule, which stands before it, has spoken, nor where rules only alert.
+void Inspector::Impl::replace(const Rule& candidate, PacketMeta& packet) {
+  const Flow* flow = packet.flow;
+  const bool only_alert = flow != nullptr && flow->label.mode != InspectMode::block;
+  const bool passed = std::ranges::any_of(matches_, [this](const Match& match) {
+    return rule(match.rule).info.action == RuleAction::pass;
+  });
+  if (options_.rewriter == nullptr || only_alert || passed) return;
+  const std::span<std::byte> payload = options_.rewriter->open(packet);
+  if (payload.empty()) return packet.refuse(Verdict::drop, DropReason::rule);
+  for (const TestList& list : candidate.lists) {
+    if (list.buffer.kind != BufferKind::payload) continue;
+    for (const auto& [place, bytes] : find_replaced(list.tests, {payload, 0}, scratch_)) {
+      std::ranges::copy(as_bytes(bytes), payload.subspan(place).begin());
+    }
+  }
+  options_.rewriter->close(packet);
 }
 
 // `bytes` begin at `offset` of their stream; the first `before` of them were looked at.
@@ -354,6 +382,7 @@ void Inspector::on_transaction(Flow& flow, Transaction& transaction, Direction d
 }
 const std::vector<Finding>& Inspector::decide(PacketMeta& packet) { return impl_->decide(packet); }
 bool Inspector::tagged() const noexcept { return impl_->tagged(); }
+std::string Inspector::metadata(const Flow& flow) const { return impl_->metadata(flow); }
 bool Inspector::quiet(const Transaction& transaction) noexcept {
   return transaction.detect != nullptr &&
          static_cast<const TransactionState&>(*transaction.detect).quiet;

@@ -27,6 +27,7 @@
 #include "sensor/detect/ruleset.hpp"
 #include "sensor/flow/flow.hpp"
 #include "sensor/packet/packet.hpp"
+#include "sensor/packet/rewrite.hpp"
 #include "sensor/proto/transaction.hpp"
 
 namespace menshen::sensor {
@@ -37,10 +38,13 @@ inline constexpr std::size_t stream_chunk_bytes =
     2560;  // looked at together; inline: every segment at once
 inline constexpr std::size_t pending_rules_max =
     256;  // rules waiting for more of a stream, per direction
+inline constexpr std::size_t captures_max =
+    16;  // kept of a flow, of a packet; further ones are not
 inline constexpr std::size_t findings_per_packet_max = 15;  // InspectorOptions::findings_max
 
 struct InspectorOptions {
   bool inline_mode = false;
+  PacketRewriter* rewriter = nullptr;  // null: replace changes nothing; outlives the inspector
   std::size_t candidates_max = 4096;
   std::size_t findings_max = findings_per_packet_max;  // reported for one packet; all act
   std::size_t host_entries_max = 1U << 16U;
@@ -98,6 +102,9 @@ class Inspector {
   const std::vector<Finding>& decide(PacketMeta& packet);
   // An earlier match wants the packet of the last decide() on record (tag).
   [[nodiscard]] bool tagged() const noexcept;
+  // EVE's `metadata` object: the flow's bits, numbers and captures, and what was captured for the
+  // packet at hand; empty where there is nothing.
+  [[nodiscard]] std::string metadata(const Flow& flow) const;
   // A rule said not to log this transaction (config).
   [[nodiscard]] static bool quiet(const Transaction& transaction) noexcept;
 

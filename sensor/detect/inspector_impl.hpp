@@ -39,6 +39,7 @@ struct FlowMemory final : FlowSlot {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ints;
   std::vector<std::pair<std::uint64_t, RateState>> rates;
   std::vector<TagState> tags;
+  std::vector<std::pair<std::string, std::string>> captures;  // by name
   ByDirection<StreamMemory> stream;
   ByDirection<bool> addresses_seen{};
   ByDirection<bool> protocol_seen{};
@@ -100,6 +101,7 @@ class Inspector::Impl {
                       Progress progress);
   const std::vector<Finding>& decide(PacketMeta& packet);
   [[nodiscard]] bool tagged() const noexcept { return tagged_; }
+  [[nodiscard]] std::string metadata(const Flow& flow) const;
 
   [[nodiscard]] const InspectorCounters& counters() noexcept;
 
@@ -123,11 +125,13 @@ class Inspector::Impl {
   void unique(std::vector<RuleIndex>& candidates);
   void preselect(const PayloadGroup& group, Bytes bytes, std::uint64_t offset, std::size_t before);
   void check_packet_rules(PacketMeta& packet, const PacketView& view, bool with_protocol);
+  void replace(const Rule& rule, PacketMeta& packet);
   void check_plain(const std::vector<RuleIndex>& rules, PacketMeta& packet);
 
   // inspector_state.cpp
   [[nodiscard]] bool match_state(const Rule& rule, const PacketView& view, Flow* flow);
   void change_state(const Rule& rule, const PacketView& view, Flow* flow);
+  void keep_captures(const Rule& rule, Flow* flow);
   [[nodiscard]] RateAnswer rate(const Rule& rule, const Threshold& threshold, const Match& match,
                                 Flow* flow);
   [[nodiscard]] bool count_tags(const PacketMeta& packet);
@@ -179,6 +183,7 @@ class Inspector::Impl {
   std::vector<RuleIndex> with_protocol_;  // packet candidates that wait for the protocol
   std::size_t budget_ = 0;                // candidates left for this packet
   bool protocol_known_ = false;           // before this packet
+  std::vector<std::pair<std::string, std::string>> packet_captures_;
   std::vector<Match> matches_;
   std::vector<Finding> findings_;
   WallTime findings_time_ = 0;

@@ -1,4 +1,6 @@
 // Flowbits, rates, and what a match does to its packet and flow.
+#include <nlohmann/json.hpp>
+
 #include "sensor/detect/inspector_impl.hpp"
 
 namespace menshen::sensor {
@@ -146,6 +148,70 @@ void Inspector::Impl::change_state(const Rule& rule, const PacketView& view, Flo
   for (const FlowIntTest& test : rule.ints) {
     if (flow != nullptr) change_int(test, state_of(*flow));
   }
+}
+
+namespace {
+
+// A later value takes the place of an earlier one; beyond captures_max nothing is added.
+void keep(std::vector<std::pair<std::string, std::string>>& captures, const std::string& name,
+          std::string value) {
+  const auto found = std::ranges::find(
+      captures, name, [](const auto& entry) -> const std::string& { return entry.first; });
+  if (found != captures.end()) {
+    found->second = std::move(value);
+  } else if (captures.size() < captures_max) {
+    captures.emplace_back(name, std::move(value));
+  }
+}
+
+bool has_test(const std::vector<Test>& tests, const RegexTest* wanted) {
+  return std::ranges::any_of(tests, [&](const Test& test) {
+    if (const auto* decode = std::get_if<Base64Decode>(&test.what)) {
+      return has_test(decode->tests, wanted);
+    }
+    return std::get_if<RegexTest>(&test.what) == wanted;
+  });
+}
+
+}  // namespace
+
+void Inspector::Impl::keep_captures(const Rule& rule, Flow* flow) {
+  for (auto& captured : scratch_.captured) {
+    const bool own = std::ranges::any_of(
+        rule.lists, [&](const TestList& list) { return has_test(list.tests, captured.test); });
+    if (!own) continue;
+    if (captured.capture->scope == Capture::Scope::packet) {
+      keep(packet_captures_, captured.capture->name, std::move(captured.value));
+    } else if (flow != nullptr) {
+      keep(state_of(*flow).captures, captured.capture->name, std::move(captured.value));
+    }
+  }
+  scratch_.captured.clear();
+}
+
+std::string Inspector::Impl::metadata(const Flow& flow) const {
+  using Json = nlohmann::ordered_json;
+  Json metadata;
+  const auto add = [&metadata](const char* key, const auto& captures) {
+    for (const auto& [name, value] : captures) metadata[key].push_back({{name, value}});
+  };
+  const auto name_of = [this](std::uint64_t hash) {
+    const auto found = compiled_->names.find(hash);
+    return found == compiled_->names.end() ? nullptr : &found->second;
+  };
+  add("pktvars", packet_captures_);
+  if (const FlowMemory* state = known_state(&flow)) {
+    add("flowvars", state->captures);
+    // Of rules that are no longer loaded the names are not known.
+    for (const std::uint64_t bit : state->bits) {
+      if (const auto* name = name_of(bit)) metadata["flowbits"].push_back(*name);
+    }
+    for (const auto& [number, value] : state->ints) {
+      if (const auto* name = name_of(number)) metadata["flowints"][*name] = value;
+    }
+  }
+  if (metadata.is_null()) return {};
+  return metadata.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 RateAnswer Inspector::Impl::rate(const Rule& rule, const Threshold& threshold, const Match& match,

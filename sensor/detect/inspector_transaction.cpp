@@ -217,7 +217,8 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
                                            before.waits_on == i ? &before : nullptr)
                               : check_other_list(list, view, flow);
     if (answer == Answer::no) return Answer::no;
-    if (answer == Answer::yes) candidate.lists_done |= bit;
+    // What it captured is wanted at the packet that fires.
+    if (answer == Answer::yes && !wanted.captures) candidate.lists_done |= bit;
     if (answer == Answer::wait && !waits && list.buffer.kind == BufferKind::transaction) {
       candidate.waits_on = static_cast<std::uint32_t>(i);
       const Buffer buffer = list.buffer.in(direction);

@@ -117,6 +117,12 @@ Result<void> RuleDraft::move_last_content(BufferRef buffer) {
   return {};
 }
 
+std::uint64_t RuleDraft::named(std::string_view name) {
+  const std::uint64_t hash = hash_name(name);
+  rule.names.emplace_back(hash, name);
+  return hash;
+}
+
 Result<Operand> RuleDraft::operand(std::string_view text) const {
   if (const auto number = parse_signed(text)) return Operand{*number, -1};
   const auto found = variables_.find(text);
@@ -153,7 +159,7 @@ const std::unordered_map<std::string_view, const Keyword*>& keyword_index() {
          {meta_keywords(), content_keywords(), byte_keywords(), buffer_keywords(), field_keywords(),
           transform_keywords(), file_keywords(), header_keywords(), network_keywords(),
           service_keywords(), state_keywords(), dataset_keywords(), protocol_keywords(),
-          web_keywords()}) {
+          web_keywords(), reputation_keywords()}) {
       for (const Keyword& keyword : part) map.emplace(keyword.name, &keyword);
     }
     return map;

@@ -30,6 +30,9 @@ class RuleDraft {
   Rule rule;
   Datasets* datasets = nullptr;  // where sets by name stand; null: none can be used
   std::filesystem::path folder;  // of the rule's file: where files that it names are
+  std::shared_ptr<const Reputation> reputation;  // null: none is configured
+  // The hash of a variable's name, kept for events.
+  [[nodiscard]] std::uint64_t named(std::string_view name);
 
   // A sticky buffer: following tests look there.
   void open_buffer(BufferRef buffer, bool many_instances);
@@ -105,6 +108,7 @@ struct Keyword {
 [[nodiscard]] std::span<const Keyword> protocol_keywords();
 [[nodiscard]] std::span<const Keyword> state_keywords();
 [[nodiscard]] std::span<const Keyword> dataset_keywords();
+[[nodiscard]] std::span<const Keyword> reputation_keywords();
 
 // ---- helpers for the parse functions
 // ----------------------------------------------------------------------------

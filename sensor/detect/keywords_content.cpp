@@ -96,6 +96,20 @@ Result<void> parse_rawbytes(RuleDraft& draft, const KeywordUse& use) {
   return {};
 }
 
+Result<void> parse_replace(RuleDraft& draft, const KeywordUse& use) {
+  Content* content = MENSHEN_TRY(modified(draft, use));
+  const auto inner = unquote(use.value);
+  if (!inner) return invalid("替换内容须加引号", "the replacement must be quoted");
+  if (content->negated)
+    return invalid("replace 不能用于否定的 content", "replace cannot follow a negated content");
+  content->replacement = MENSHEN_TRY(parse_pattern(*inner));
+  if (content->replacement.size() != content->pattern.size()) {
+    return invalid("替换内容须与匹配内容等长", "the replacement must be as long as the content");
+  }
+  draft.rule.replaces = true;
+  return {};
+}
+
 Result<void> parse_fast_pattern(RuleDraft& draft, const KeywordUse& use) {
   Content* content = MENSHEN_TRY(modified(draft, use));
   content->fast_pattern = true;
@@ -203,15 +217,21 @@ Result<RegexOptions> regex_options(std::string_view letters) {
   return options;
 }
 
-// "/.../Ri, flow:user, pkt:id": names for groups. They decide nothing; only their form is checked.
-Result<void> check_captures(std::string_view text, std::uint32_t groups) {
-  auto parts = split(text, ',');
+// "/.../Ri, flow:user, pkt:id": variables for groups, in their order.
+Result<std::vector<Capture>> parse_captures(std::string_view text, std::uint32_t groups) {
+  std::vector<Capture> captures;
+  const auto parts = split(text, ',');
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    const bool scoped = parts[i].starts_with("flow:") || parts[i].starts_with("pkt:") ||
-                        parts[i].starts_with("alert:");
-    if (!scoped || i > groups) return invalid_value(parts[i]);
+    const std::size_t colon = std::min(parts[i].find(':'), parts[i].size());
+    const std::string_view scope = parts[i].substr(0, colon);
+    const bool scoped = scope == "flow" || scope == "pkt" || scope == "alert";
+    if (!scoped || colon + 1 >= parts[i].size() || i > groups || i >= regex_groups_max) {
+      return invalid_value(parts[i]);
+    }
+    captures.push_back({scope == "flow" ? Capture::Scope::flow : Capture::Scope::packet,
+                        std::string(parts[i].substr(colon + 1)), static_cast<std::uint32_t>(i)});
   }
-  return {};
+  return captures;
 }
 
 Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
@@ -230,7 +250,8 @@ Result<void> parse_pcre(RuleDraft& draft, const KeywordUse& use) {
   const auto options = MENSHEN_TRY(regex_options(behind.substr(0, behind.find(','))));
   // A semicolon can only be written escaped in a rule; to PCRE "\;" is the same as ";".
   auto regex = MENSHEN_TRY(Regex::compile(inner.substr(1, close - 1), options.flags));
-  MENSHEN_CHECK(check_captures(behind, regex.groups()));
+  test.captures = MENSHEN_TRY(parse_captures(behind, regex.groups()));
+  draft.rule.captures = draft.rule.captures || (!test.captures.empty() && !test.negated);
   test.regex = std::make_shared<const Regex>(std::move(regex));
   test.relative = options.relative;
   if (!options.buffer) {
@@ -344,6 +365,7 @@ constexpr std::array keywords = {
     Keyword{"startswith", Value::none, &parse_startswith},
     Keyword{"endswith", Value::none, &parse_endswith},
     Keyword{"rawbytes", Value::none, &parse_rawbytes},
+    Keyword{"replace", Value::required, &parse_replace},
     Keyword{"fast_pattern", Value::optional, &parse_fast_pattern},
     Keyword{"pcre", Value::required, &parse_pcre},
     Keyword{"isdataat", Value::required, &parse_isdataat},

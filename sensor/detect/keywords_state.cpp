@@ -36,7 +36,7 @@ Result<void> parse_flowbits(RuleDraft& draft, const KeywordUse& use) {
   for (const auto name : split(parts[1], '|')) {
     if (name.empty() || name.find_first_of(" \t&") != std::string_view::npos)
       return invalid_value(parts[1]);
-    test.names.push_back(hash_name(name));
+    test.names.push_back(draft.named(name));
   }
   if (test.names.empty() || (test.names.size() > 1 && !query)) return invalid_value(parts[1]);
   draft.rule.bits.push_back(std::move(test));
@@ -82,7 +82,7 @@ Result<void> parse_flowint(RuleDraft& draft, const KeywordUse& use) {
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty()) return invalid_value(use.value);
   using Operation = FlowIntTest::Operation;
   FlowIntTest test;
-  test.name = hash_name(parts[0]);
+  test.name = draft.named(parts[0]);
   if (parts.size() == 2) {
     if (parts[1] != "isset" && parts[1] != "notset" && parts[1] != "isnotset")
       return invalid_value(parts[1]);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -89,6 +90,26 @@ std::optional<std::pair<std::size_t, std::size_t>> Regex::capture(
     return std::nullopt;
   }
   return std::pair{ovector[2], ovector[3]};
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> Regex::groups_of(Bytes subject, std::size_t from,
+                                                                  RegexScratch& scratch) const {
+  // Beside the match data that only tells where a match begins and ends, which is faster.
+  Pcre2MatchData data{pcre2_match_data_create(regex_groups_max, nullptr)};
+  std::vector<std::pair<std::size_t, std::size_t>> found;
+  if (!data || subject.empty() || from > subject.size()) return found;
+  const int rc = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()),
+                             subject.size(), from, 0, data.get(), scratch.state_->context.get());
+  if (rc < 0) return found;
+  const PCRE2_SIZE* ovector = pcre2_get_ovector_pointer(data.get());
+  const std::uint32_t count = std::min(pcre2_get_ovector_count(data.get()), groups() + 1);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::size_t begin = ovector[std::size_t{2} * i];
+    const std::size_t end = ovector[std::size_t{2} * i + 1];
+    const bool took_part = begin != PCRE2_UNSET && begin <= end;
+    found.emplace_back(took_part ? begin : 0, took_part ? end : 0);
+  }
+  return found;
 }
 
 std::uint32_t Regex::groups() const noexcept {

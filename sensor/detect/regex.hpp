@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/byte_reader.hpp"
 #include "base/result.hpp"
@@ -16,6 +17,7 @@ namespace menshen::sensor {
 inline constexpr std::uint32_t regex_match_limit = 20'000;  // internal calls of one match
 inline constexpr std::uint32_t regex_depth_limit = 2'000;   // nested backtracking
 inline constexpr std::size_t regex_pattern_bytes_max = 8192;
+inline constexpr std::uint32_t regex_groups_max = 16;  // looked at; the whole match is one
 
 // What one worker needs to run any Regex; not shared between threads.
 class RegexScratch {
@@ -48,6 +50,10 @@ class Regex {
   // What the first group of the first match caught; nothing where it took no part.
   [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> capture(
       Bytes subject, RegexScratch& scratch) const noexcept;
+  // What the groups of the match at `from` caught, by their number, the whole match first; empty:
+  // no match. Of a group that took no part: begin and end 0. At most regex_groups_max.
+  [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>> groups_of(
+      Bytes subject, std::size_t from, RegexScratch& scratch) const;
   [[nodiscard]] std::uint32_t groups() const noexcept;
 
  private:

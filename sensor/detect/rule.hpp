@@ -121,7 +121,8 @@ struct Operand {
 };
 
 struct Content {
-  std::string pattern;  // lower case where nocase
+  std::string pattern;      // lower case where nocase
+  std::string replacement;  // inline, what it becomes; as long as the pattern; empty: stays
   bool nocase = false;
   bool negated = false;
   std::optional<Operand> offset;
@@ -136,8 +137,16 @@ struct Content {
   std::uint16_t chop_length = 0;  // 0: whole
 };
 
+// What a group of an expression caught goes into a variable of the flow or of the packet.
+struct Capture {
+  enum class Scope : std::uint8_t { flow, packet } scope = Scope::flow;
+  std::string name;
+  std::uint32_t group = 1;
+};
+
 struct RegexTest {
   std::shared_ptr<const Regex> regex;
+  std::vector<Capture> captures;
   bool negated = false;
   bool relative = false;
 };
@@ -387,8 +396,18 @@ struct VlanTest {
   Layer layer = Layer::any;
   int number = 0;  // from the outermost; negative: from the innermost
 };
-using HeaderTest = std::variant<FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest,
-                                AppProtoTest, AnomalyTest, ChecksumTest, VlanTest, MismatchTest>;
+// What is known of an address, by category.
+class Reputation;
+struct ReputationTest {
+  enum class Side : std::uint8_t { source, destination, any, both } side = Side::source;
+  std::shared_ptr<const Reputation> reputation;
+  unsigned category = 0;
+  std::optional<NumberRange> score;  // nothing: whether there is one
+  bool known = true;                 // without a score: there is one, or there is none
+};
+using HeaderTest =
+    std::variant<ReputationTest, FieldTest, FlagsTest, FragBitsTest, SameIpTest, IpOptionTest,
+                 AppProtoTest, AnomalyTest, ChecksumTest, VlanTest, MismatchTest>;
 
 struct FlowTest {
   enum class State : std::uint8_t { any, established, not_established, stateless };
@@ -515,6 +534,11 @@ struct Rule {
   FileStore file_store;
   std::vector<Tag> tags;
   bool quiet_transaction = false;  // its transaction is not logged
+  bool replaces = false;           // a content has a replacement
+  bool captures = false;           // an expression fills variables
+  bool two_rules = false;          // <> with two different sides: reports what fits both ways twice
+  // Of variables that events name, by their hash.
+  std::vector<std::pair<std::uint64_t, std::string>> names;
   bool noalert = false;
   bool alert_anyway = false;  // `alert` in a pass rule
   bool bypass = false;        // after a match the flow is let go

@@ -147,8 +147,9 @@ Result<void> finish_list(TestList& list) {
 }
 
 // The same for each packet of a flow, as its addresses are.
-bool asks_ip_protocol(const HeaderTest& test) {
+bool asks_addresses(const HeaderTest& test) {
   const auto* field = std::get_if<FieldTest>(&test);
+  if (std::holds_alternative<ReputationTest>(test)) return true;
   return field != nullptr && field->field == Field::ip_proto;
 }
 
@@ -157,6 +158,7 @@ bool needs_packet(const Rule& rule) {
   const auto packet_test = [](const HeaderTest& test) {
     if (std::holds_alternative<AppProtoTest>(test)) return false;
     if (std::holds_alternative<VlanTest>(test)) return false;
+    if (std::holds_alternative<ReputationTest>(test)) return false;
     const auto* field = std::get_if<FieldTest>(&test);
     if (field == nullptr) return true;
     if (field->field == Field::ip_proto) return false;
@@ -195,6 +197,7 @@ RuleKind kind_of(const Rule& rule) {
   const auto transport = rule.proto.transport;
   const bool tcp = transport == Transport::any || transport == Transport::tcp;
   if (rule.has_payload_tests()) {
+    if (rule.replaces) return RuleKind::packet;
     if (!tcp || rule.proto.part == Part::packet || rule.flow.no_stream) return RuleKind::packet;
     if (rule.proto.part == Part::stream || rule.flow.only_stream) return RuleKind::stream;
     if (needs_packet(rule)) return RuleKind::packet;
@@ -207,12 +210,41 @@ RuleKind kind_of(const Rule& rule) {
                    });
   if (needs_packet(rule) || changes_by_packet(rule)) return RuleKind::packet;
   if (app) return RuleKind::app_only;
-  const bool by_address = std::ranges::all_of(rule.header, &asks_ip_protocol);
+  const bool by_address = std::ranges::all_of(rule.header, &asks_addresses);
   // Which packets the flow keyword means: those of both directions, in any state.
   const bool any_packet = rule.flow.state == FlowTest::State::any && rule.flow.to_server &&
                           rule.flow.to_client && (rule.flow.only_stream || rule.flow.no_stream);
   if (!by_address || (rule.flow.present && !any_packet)) return RuleKind::packet;
   return rule.src.negated() || rule.dst.negated() ? RuleKind::like_ip_only : RuleKind::ip_only;
+}
+
+bool has_replacement(const std::vector<Test>& tests) {
+  return std::ranges::any_of(tests, [](const Test& test) {
+    if (const auto* decode = std::get_if<Base64Decode>(&test.what)) {
+      return has_replacement(decode->tests);
+    }
+    const auto* content = std::get_if<Content>(&test.what);
+    return content != nullptr && !content->replacement.empty();
+  });
+}
+
+// Bytes of packets as they are: nothing else can be put back.
+Result<void> check_replacements(const Rule& rule) {
+  if (!rule.replaces) return {};
+  const bool of_stream = rule.proto.part == RuleProto::Part::stream || rule.flow.only_stream;
+  const auto elsewhere = [](const TestList& list) {
+    const bool nested = std::ranges::any_of(list.tests, [](const Test& test) {
+      const auto* decode = std::get_if<Base64Decode>(&test.what);
+      return decode != nullptr && has_replacement(decode->tests);
+    });
+    const bool raw = list.buffer.kind == BufferKind::payload && list.transforms.empty();
+    return nested || (!raw && has_replacement(list.tests));
+  };
+  if (!of_stream && !rule.has_transaction_tests() && std::ranges::none_of(rule.lists, elsewhere)) {
+    return {};
+  }
+  return invalid("replace 只能用于单个报文的原始载荷",
+                 "replace works on the raw payload of single packets only");
 }
 
 }  // namespace
@@ -224,6 +256,7 @@ Result<void> finish_rule(Rule& rule) {
         {{BufferKind::transaction, Buffer::file_data, Buffer::file_data_response}, {}, {}});
   }
   MENSHEN_CHECK(follow_fields(rule));
+  MENSHEN_CHECK(check_replacements(rule));
   for (TestList& list : rule.lists) {
     MENSHEN_CHECK(finish_list(list));
     const bool tcp_buffer = list.buffer.kind == BufferKind::tcp_header;
@@ -239,6 +272,9 @@ Result<void> finish_rule(Rule& rule) {
     return invalid("only_stream 与 stateless 矛盾", "only_stream contradicts stateless");
   }
   rule.kind = kind_of(rule);
+  const bool same_sides =
+      rule.src.ranges() == rule.dst.ranges() && rule.sport.ranges() == rule.dport.ranges();
+  rule.two_rules = rule.bidirectional && !same_sides;
   return {};
 }
 

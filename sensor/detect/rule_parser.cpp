@@ -79,6 +79,7 @@ class RuleReader {
       : text_(text), context_(context), diagnostics_(diagnostics), draft_(context.classifications) {
     draft_.datasets = context.datasets;
     draft_.folder = context.folder;
+    draft_.reputation = context.reputation;
   }
 
   std::optional<Rule> read() {

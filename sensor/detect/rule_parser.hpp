@@ -12,8 +12,9 @@ namespace menshen::sensor {
 struct ParseContext {
   Variables variables;
   Classifications classifications;
-  Datasets* datasets = nullptr;    // null: no rule may use one
-  std::filesystem::path folder{};  // of the rules' file
+  Datasets* datasets = nullptr;                    // null: no rule may use one
+  std::filesystem::path folder{};                  // of the rules' file
+  std::shared_ptr<const Reputation> reputation{};  // null: no rule may ask for it
 };
 
 // The rule; or nothing and one error in `diagnostics`. Codes: "rule-syntax", "unknown-keyword",

@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "sensor/detect/compiled_rules.hpp"
 #include "sensor/detect/pattern_cache.hpp"
+#include "sensor/detect/reputation.hpp"
 #include "sensor/detect/rule_parser.hpp"
 #include "sensor/detect/threshold_file.hpp"
 
@@ -38,9 +39,45 @@ struct RuleSetBuilder::State {
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> signatures;  // gid, sid: place
   Result<void> setup;
 
+  Result<void> read_classifications() {
+    if (options.classification.empty()) return {};
+    const std::string text = MENSHEN_TRY(read_file(options.classification));
+    Diagnostics diagnostics(options.classification.string(), text);
+    for (auto& [name, entry] : parse_classifications(text, diagnostics)) {
+      context.classifications.insert_or_assign(name, entry);
+    }
+    compiled->diagnostics.push_back(std::move(diagnostics));
+    return {};
+  }
+
+  Result<void> read_reputation() {
+    if (options.reputation_categories.empty()) return {};
+    const auto reputation = std::make_shared<Reputation>();
+    const auto read = [this](const std::filesystem::path& file, auto add) -> Result<void> {
+      const std::string text = MENSHEN_TRY(read_file(file));
+      Diagnostics diagnostics(file.string(), text);
+      add(text, diagnostics);
+      compiled->summary.rejected += diagnostics.errors();
+      compiled->diagnostics.push_back(std::move(diagnostics));
+      return {};
+    };
+    MENSHEN_CHECK(read(options.reputation_categories, [&](std::string_view text, auto& found) {
+      reputation->add_categories(text, found);
+    }));
+    for (const auto& file : options.reputation) {
+      MENSHEN_CHECK(read(
+          file, [&](std::string_view text, auto& found) { reputation->add_entries(text, found); }));
+    }
+    reputation->finish();
+    context.reputation = reputation;
+    return {};
+  }
+
   // A rule that is there already gives way to a later revision of itself only.
   bool take(Rule rule, const RuleText& text, Diagnostics& diagnostics) {
     auto& rules = compiled->rules;
+    for (auto& [hash, name] : rule.names) compiled->names.try_emplace(hash, std::move(name));
+    rule.names = {};
     const auto [known, fresh] =
         signatures.try_emplace({rule.info.gid, rule.info.sid}, rules.size());
     if (fresh) {
@@ -73,17 +110,8 @@ RuleSetBuilder::RuleSetBuilder(RuleSetOptions options) : state_(std::make_unique
   }
   state_->context.classifications = default_classifications();
   state_->context.datasets = state_->compiled->datasets.get();
-  if (state_->options.classification.empty()) return;
-  auto text = read_file(state_->options.classification);
-  if (!text) {
-    state_->setup = tl::make_unexpected(text.error());
-    return;
-  }
-  Diagnostics diagnostics(state_->options.classification.string(), *text);
-  for (auto& [name, entry] : parse_classifications(*text, diagnostics)) {
-    state_->context.classifications.insert_or_assign(name, entry);
-  }
-  state_->compiled->diagnostics.push_back(std::move(diagnostics));
+  state_->setup = state_->read_classifications();
+  if (state_->setup) state_->setup = state_->read_reputation();
 }
 RuleSetBuilder::RuleSetBuilder(RuleSetBuilder&&) noexcept = default;
 RuleSetBuilder::~RuleSetBuilder() = default;

@@ -31,7 +31,10 @@ struct RuleSetOptions {
   std::map<std::string, std::string, std::less<>> variables;
   std::filesystem::path classification;  // classification.config; empty: the common classes
   std::filesystem::path thresholds;      // a threshold file (threshold_file.hpp); empty: none
-  std::size_t rules_max = 200'000;       // more: ErrorCode::limit from build()
+  // IP reputation (reputation.hpp); empty: rules with iprep are rejected.
+  std::filesystem::path reputation_categories;
+  std::vector<std::filesystem::path> reputation;
+  std::size_t rules_max = 200'000;  // more: ErrorCode::limit from build()
   // Compiled pattern databases are kept here and found again; empty: none kept. A folder that
   // others may write to is an error of build().
   std::filesystem::path pattern_cache;
@@ -40,7 +43,7 @@ struct RuleSetOptions {
 
 struct RuleSetSummary {
   std::size_t loaded = 0;
-  std::size_t rejected = 0;        // rules, and entries of the threshold file
+  std::size_t rejected = 0;        // rules; entries of the threshold and reputation files
   std::size_t patterns = 0;        // in the multi-pattern matchers
   std::size_t always_checked = 0;  // rules without a pattern that could preselect them
 };

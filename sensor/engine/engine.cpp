@@ -7,6 +7,7 @@
 
 #include "sensor/detect/compiled_rules.hpp"
 #include "sensor/detect/inspector.hpp"
+#include "sensor/engine/stats.hpp"
 #include "sensor/flow/flow_table.hpp"
 #include "sensor/packet/decode.hpp"
 #include "sensor/packet/defrag.hpp"
@@ -61,8 +62,9 @@ DefragOptions defrag_options(const EngineOptions& options) {
   return defrag;
 }
 
-InspectorOptions inspector_options(const EngineOptions& options) {
+InspectorOptions inspector_options(const EngineOptions& options, PacketRewriter& rewriter) {
   InspectorOptions inspector;
+  if (options.inline_mode) inspector.rewriter = &rewriter;
   inspector.inline_mode = options.inline_mode;
   inspector.candidates_max = options.candidates_max;
   inspector.findings_max = options.alerts_per_packet_max;
@@ -113,9 +115,9 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         rule_set(rules),
         exceptions(wanted.exceptions.resolved(wanted.inline_mode)),
         defrag(defrag_options(wanted)),
-        stream(stream_options(wanted), *this),
+        stream(stream_options(wanted), *this, &rewriter),
         proto(proto_limits(wanted), *this),
-        inspector(inspector_options(wanted), std::move(rules)),
+        inspector(inspector_options(wanted, rewriter), std::move(rules)),
         table(table_options(wanted), *this, labeler) {
     proto.want_files(file_wants(*rule_set, options));
   }
@@ -124,6 +126,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   // ----------------------------------------------------------------------------
 
   void process(PacketBatch& batch) {
+    rewriter.begin_batch();
     decode(batch, decode_options(), decode_counters);
     table.prepare(batch);
     std::size_t index = 0;
@@ -133,7 +136,27 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       one(packet, index++);
       settle(packet);
     }
+    if (!batch.empty()) tell_stats(batch.packets().back().time);
     hand_over();
+  }
+
+  // A record where the time for one has come; the first one begins the count.
+  void tell_stats(WallTime now) {
+    if (options.stats_seconds == 0) return;
+    constexpr WallTime second = 1'000'000'000;
+    if (began == 0) began = stats_told = now;
+    if (now - stats_told < WallTime{options.stats_seconds} * second) return;
+    stats_told = now;
+    Stats stats;
+    stats.uptime_seconds = static_cast<std::uint64_t>((now - began) / second);
+    stats.counters = summed();
+    stats.decode = decode_counters;
+    stats.stream = stream.counters();
+    stats.inline_mode = options.inline_mode;
+    Event& event = events.emplace_back();
+    event.kind = EventKind::stats;
+    event.time = now;
+    event.detail = stats_eve(stats);
   }
 
   [[nodiscard]] DecodeOptions decode_options() const {
@@ -171,6 +194,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         (flow->action == FlowAction::pass || flow->label.mode == InspectMode::none))
       return;
     current = &packet;
+    if (options.inline_mode && flow != nullptr) stream.settle(packet);
     inspector.begin(packet);
     const auto by_rules = [&] {
       return !packet.uninspected && (flow == nullptr || !flow->uninspected);
@@ -182,6 +206,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     }
     if (by_rules()) {
       inspector.inspect_protocol(packet);
+      if (rewriter.rewrote(packet)) stream.amend(packet);
       inspector.inspect_anomalies(packet);
       report(packet);
     }
@@ -265,7 +290,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   // What the packet's verdict means outside: counters, the drop record; a passive sensor only
   // watches.
   void settle(PacketMeta& packet) {
-    if (!packet.dropped()) return;
+    if (!packet.dropped()) {
+      counters.rewritten += rewriter.rewrote(packet) ? 1U : 0U;
+      return;
+    }
     ++counters.drops[static_cast<std::size_t>(packet.reason)];
     if (!options.inline_mode) {
       packet.verdict = Verdict::accept;
@@ -333,7 +361,10 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
                    : packet.reassembled ? Event::Source::defrag
                    : packet.derived     ? Event::Source::tunnel
                                         : Event::Source::wire;
-    if (packet.flow != nullptr) fill_flow(event, *packet.flow);
+    if (packet.flow != nullptr) {
+      fill_flow(event, *packet.flow);
+      event.metadata = inspector.metadata(*packet.flow);
+    }
     return event;
   }
 
@@ -458,6 +489,29 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
                                                  : "shutdown";
   }
 
+  // With what the stages counted.
+  const Counters& summed() const {
+    const InspectorCounters& found = inspector.counters();
+    counters.exceptions = {};
+    add(counters.exceptions, exceptions.counts());
+    add(counters.exceptions, table.exceptions());
+    add(counters.exceptions, stream.exceptions());
+    add(counters.exceptions, proto.exceptions());
+    counters.flows = table.counters().begun;
+    counters.flows_active = table.counters().live;
+    counters.rules_loaded = rule_set->summary().loaded;
+    counters.rules_rejected = rule_set->summary().rejected;
+    counters.stream_bytes = stream.counters().memory;
+    counters.alerts_suppressed = found.suppressed;
+    counters.candidates = found.candidates;
+    counters.candidate_limit = found.candidate_limit;
+    counters.inspection_limit = found.inspection_limit;
+    counters.pcre_limit = found.regex_limit;
+    counters.threshold_evictions = found.table_evictions;
+    counters.dataset_refused = found.dataset_refused;
+    return counters;
+  }
+
   EngineOptions options;
   EventSink* sink;
   std::shared_ptr<const RuleSet> rule_set;
@@ -465,13 +519,16 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
   Exceptions exceptions;  // of the triggers that the engine meets itself
   Defragmenter defrag;
   std::vector<std::vector<std::byte>> datagrams;  // put together, by depth
+  PacketRewriter rewriter;
   StreamStage stream;
   ProtoStage proto;
   Inspector inspector;
   FlowTable table;  // ends first: what its flows keep belongs to the stages above
   PacketMeta* current = nullptr;
   const RuleInfo* drop_rule = nullptr;
-  bool drop_told = false;  // of the packet at hand
+  bool drop_told = false;   // of the packet at hand
+  WallTime began = 0;       // the first packet's time
+  WallTime stats_told = 0;  // the last stats record's
   std::vector<Event> events;
   mutable Counters counters;
 };
@@ -496,30 +553,10 @@ void Engine::flush() {
 
 void Engine::expire(WallTime now) {
   impl_->table.expire(now);
+  impl_->tell_stats(now);
   impl_->hand_over();
 }
 
-const Counters& Engine::counters() const noexcept {
-  Counters& counters = impl_->counters;
-  const InspectorCounters& inspector = impl_->inspector.counters();
-  counters.exceptions = {};
-  add(counters.exceptions, impl_->exceptions.counts());
-  add(counters.exceptions, impl_->table.exceptions());
-  add(counters.exceptions, impl_->stream.exceptions());
-  add(counters.exceptions, impl_->proto.exceptions());
-  counters.flows = impl_->table.counters().begun;
-  counters.flows_active = impl_->table.counters().live;
-  counters.rules_loaded = impl_->rule_set->summary().loaded;
-  counters.rules_rejected = impl_->rule_set->summary().rejected;
-  counters.stream_bytes = impl_->stream.counters().memory;
-  counters.alerts_suppressed = inspector.suppressed;
-  counters.candidates = inspector.candidates;
-  counters.candidate_limit = inspector.candidate_limit;
-  counters.inspection_limit = inspector.inspection_limit;
-  counters.pcre_limit = inspector.regex_limit;
-  counters.threshold_evictions = inspector.table_evictions;
-  counters.dataset_refused = inspector.dataset_refused;
-  return counters;
-}
+const Counters& Engine::counters() const noexcept { return impl_->summed(); }
 
 }  // namespace menshen::sensor

@@ -25,14 +25,15 @@
 namespace menshen::sensor {
 
 struct EngineOptions {
-  bool inline_mode = false;      // verdicts count: drop rules drop; else every rule only alerts
-  bool verify_checksums = true;  // wrong ones: dropped inline, not inspected otherwise
-  bool log_flows = true;         // a record at each flow's end
-  bool log_transactions = true;  // http, dns, tls records
-  bool log_files = true;         // fileinfo records: what a transaction carried, at its end
-  bool log_anomalies = true;     // anomaly records: what was odd about a transaction, at its end
-  bool log_payload = true;       // payload excerpt in alerts
-  FileWants file_facts{};        // hashes and type of every file, also where no rule asks
+  bool inline_mode = false;         // verdicts count: drop rules drop; else every rule only alerts
+  bool verify_checksums = true;     // wrong ones: dropped inline, not inspected otherwise
+  bool log_flows = true;            // a record at each flow's end
+  bool log_transactions = true;     // http, dns, tls records
+  bool log_files = true;            // fileinfo records: what a transaction carried, at its end
+  bool log_anomalies = true;        // anomaly records: what was odd about a transaction, at its end
+  bool log_payload = true;          // payload excerpt in alerts
+  std::uint32_t stats_seconds = 0;  // between stats records, by the packets' time; 0: none
+  FileWants file_facts{};           // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;  // concurrent flows of this worker
   FlowTimeouts timeouts{};
   std::size_t stream_bytes_max = 256U << 20U;     // reassembly memory of this worker

@@ -218,7 +218,7 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     record["payload"] = base64(event.payload);
     record["payload_printable"] = printable(event.payload);
   }
-  record["menshen"] = menshen_object(event, names);
+  if (event.kind != EventKind::stats) record["menshen"] = menshen_object(event, names);
   std::string text = record.dump(-1, ' ', false, Json::error_handler_t::replace);
   // The protocol's object is JSON text already.
   const auto append = [&text](std::string_view key, const std::string& object) {
@@ -226,6 +226,7 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     text.pop_back();
     text.append(",\"").append(key).append("\":").append(object).append("}");
   };
+  append("metadata", event.metadata);
   append(record_name(event.app), event.protocol);
   append(kind_name(event), event.detail);
   return text;

@@ -63,6 +63,7 @@ struct Event {
   // Where the packet came from: the wire, a tunnel's content, a datagram put together, or none: the
   // flow ended.
   enum class Source : std::uint8_t { wire, tunnel, defrag, flow_end } source = Source::wire;
+  std::string metadata;  // JSON object: the flow's variables, those of the packet; "" none
   std::string protocol;  // JSON object of the transaction, "" none; its key follows `app`
   std::string detail;    // anomaly, stats: JSON object
   std::string payload;   // excerpt, raw bytes; packet: the whole frame

@@ -19,6 +19,7 @@ struct Counters {
   std::uint64_t bytes = 0;
   std::uint64_t dropped = 0;
   std::uint64_t rejected = 0;
+  std::uint64_t rewritten = 0;  // passed with other bytes than they came with
   std::array<std::uint64_t, static_cast<std::size_t>(DropReason::count)> drops{};  // by reason
   ExceptionCounts exceptions{};  // by trigger and the policy that was applied
   std::uint64_t alerts = 0;

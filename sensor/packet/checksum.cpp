@@ -55,14 +55,27 @@ std::uint16_t checksum_sum(Bytes bytes, std::uint64_t start) noexcept {
 
 bool checksum_ok(Bytes header) noexcept { return checksum_sum(header) == 0xffff; }
 
-bool transport_checksum_ok(const PacketMeta& packet, Bytes segment) noexcept {
-  if (packet.proto == IpProto::icmp) return checksum_ok(segment);
+namespace {
+
+// The sum of a segment and its pseudo header.
+std::uint16_t transport_sum(const PacketMeta& packet, Bytes segment) noexcept {
+  if (packet.proto == IpProto::icmp) return checksum_sum(segment);
   const bool v4 = packet.ip_version == 4;
   const Bytes addresses =
       packet.frame().subspan(packet.network_offset + (v4 ? 12U : 8U), v4 ? 8U : 32U);
   const std::uint64_t pseudo = std::uint64_t{checksum_sum(addresses)} + segment.size() +
                                static_cast<std::uint8_t>(packet.proto);
-  return checksum_sum(segment, pseudo) == 0xffff;
+  return checksum_sum(segment, pseudo);
+}
+
+}  // namespace
+
+std::uint16_t transport_checksum(const PacketMeta& packet, Bytes segment) noexcept {
+  return static_cast<std::uint16_t>(~transport_sum(packet, segment));
+}
+
+bool transport_checksum_ok(const PacketMeta& packet, Bytes segment) noexcept {
+  return transport_sum(packet, segment) == 0xffff;
 }
 
 }  // namespace menshen::sensor

@@ -14,6 +14,9 @@ namespace menshen::sensor {
 // A header that holds its own checksum, right.
 [[nodiscard]] bool checksum_ok(Bytes header) noexcept;
 
+// The checksum that a transport segment must hold, computed over it with that field zero.
+[[nodiscard]] std::uint16_t transport_checksum(const PacketMeta& packet, Bytes segment) noexcept;
+
 // A transport segment (header and payload) under the pseudo header of `packet`'s IP header. For
 // ICMP, without.
 [[nodiscard]] bool transport_checksum_ok(const PacketMeta& packet, Bytes segment) noexcept;

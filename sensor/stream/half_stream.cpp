@@ -18,6 +18,15 @@ bool same_where_both(std::uint64_t a_offset, Bytes a, std::uint64_t b_offset, By
          0;
 }
 
+// Where two runs overlap, `to` becomes what `from` says.
+void copy_where_both(std::uint64_t from_offset, Bytes from, std::uint64_t to_offset,
+                     std::span<std::byte> to) noexcept {
+  const std::uint64_t begin = std::max(from_offset, to_offset);
+  const std::uint64_t end = std::min(from_offset + from.size(), to_offset + to.size());
+  if (begin >= end) return;
+  std::memcpy(to.data() + (begin - to_offset), from.data() + (begin - from_offset), end - begin);
+}
+
 }  // namespace
 
 void FlightBuffer::append(Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
@@ -46,6 +55,14 @@ bool FlightBuffer::agrees(std::uint64_t offset, Bytes bytes) const noexcept {
   return same_where_both(begin_, Bytes(bytes_).subspan(head_), offset, bytes);
 }
 
+void FlightBuffer::copy_to(std::uint64_t offset, std::span<std::byte> bytes) const noexcept {
+  copy_where_both(begin_, Bytes(bytes_).subspan(head_), offset, bytes);
+}
+
+void FlightBuffer::overwrite(std::uint64_t offset, Bytes bytes) noexcept {
+  copy_where_both(offset, bytes, begin_, std::span(bytes_).subspan(head_));
+}
+
 PendingBytes::Pieces::const_iterator PendingBytes::first_beyond(
     std::uint64_t offset) const noexcept {
   auto piece = pieces_.upper_bound(offset);
@@ -60,6 +77,13 @@ bool PendingBytes::agrees(std::uint64_t offset, Bytes bytes) const noexcept {
     if (!same_where_both(piece->first, piece->second.view(), offset, bytes)) return false;
   }
   return true;
+}
+
+void PendingBytes::copy_to(std::uint64_t offset, std::span<std::byte> bytes) const noexcept {
+  const std::uint64_t end = offset + bytes.size();
+  for (auto piece = first_beyond(offset); piece != pieces_.end() && piece->first < end; ++piece) {
+    copy_where_both(piece->first, piece->second.view(), offset, bytes);
+  }
 }
 
 std::size_t PendingBytes::cost(std::uint64_t offset, std::size_t length) const noexcept {

@@ -29,6 +29,10 @@ class FlightBuffer {
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - head_; }
   // Whether `bytes` at `offset` say the same where both are known.
   [[nodiscard]] bool agrees(std::uint64_t offset, Bytes bytes) const noexcept;
+  // Makes `bytes` at `offset` say what is known, where it is.
+  void copy_to(std::uint64_t offset, std::span<std::byte> bytes) const noexcept;
+  // What is known says what `bytes` at `offset` say, where both are known.
+  void overwrite(std::uint64_t offset, Bytes bytes) noexcept;
 
  private:
   std::vector<std::byte> bytes_;
@@ -50,6 +54,7 @@ class PendingBytes {
     return pieces_.begin()->first;
   }  // not empty()
   [[nodiscard]] bool agrees(std::uint64_t offset, Bytes bytes) const noexcept;
+  void copy_to(std::uint64_t offset, std::span<std::byte> bytes) const noexcept;
   // At most so much more memory once `length` bytes at `offset` are inserted.
   [[nodiscard]] std::size_t cost(std::uint64_t offset, std::size_t length) const noexcept;
   void insert(std::uint64_t offset, Bytes bytes, HostPolicy policy);

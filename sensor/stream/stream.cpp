@@ -490,10 +490,61 @@ struct StreamWork {
   }
 };
 
-StreamStage::StreamStage(const StreamOptions& options, StreamObserver& observer)
+StreamStage::StreamStage(const StreamOptions& options, StreamObserver& observer,
+                         PacketRewriter* rewriter)
     : options_(options),
       exceptions_(options.exceptions.resolved(options.mode == SensorMode::inline_)),
-      observer_(&observer) {}
+      observer_(&observer),
+      rewriter_(rewriter) {}
+
+namespace {
+
+// The half that a segment's payload belongs to and its offset there; null: what it says is not
+// compared. A SYN's data is not: it stands at another number.
+HalfStream* half_of(const PacketMeta& packet, std::int64_t& at) noexcept {
+  if (packet.flow == nullptr || packet.proto != IpProto::tcp || packet.payload_length == 0 ||
+      packet.flow->stream == nullptr || (packet.tcp_flags & (tcp_syn | tcp_rst)) != 0) {
+    return nullptr;
+  }
+  auto& slot = static_cast<StreamSlot&>(*packet.flow->stream);
+  HalfStream& half = slot.half(packet.direction);
+  if (!half.base_known || slot.released || half.depth_reached) return nullptr;
+  at = half.offset_of(tcp_header(packet).seq);
+  return &half;
+}
+
+}  // namespace
+
+void StreamStage::settle(PacketMeta& packet) {
+  if (rewriter_ == nullptr || options_.mode != SensorMode::inline_) return;
+  std::int64_t at = 0;
+  const HalfStream* half = half_of(packet, at);
+  if (half == nullptr) return;
+  const bool new_bytes = at >= static_cast<std::int64_t>(half->next);
+  if (new_bytes && half->pending.empty()) return;
+  const std::size_t before =
+      at < 0 ? std::min<std::size_t>(static_cast<std::size_t>(-at), packet.payload_length) : 0;
+  const auto begin = static_cast<std::uint64_t>(std::max<std::int64_t>(at, 0));
+  const Bytes bytes = packet.payload().subspan(before);
+  if (half->flight.agrees(begin, bytes) && half->pending.agrees(begin, bytes)) return;
+  ++counters_.overlaps;
+  packet.note(Anomaly::stream_reassembly_overlap_different_data);
+  const std::span<std::byte> changed = rewriter_->open(packet);
+  if (changed.empty()) return packet.refuse(Verdict::drop, DropReason::stream_overlap);
+  half->flight.copy_to(begin, changed.subspan(before));
+  half->pending.copy_to(begin, changed.subspan(before));
+  rewriter_->close(packet);
+}
+
+void StreamStage::amend(const PacketMeta& packet) {
+  std::int64_t at = 0;
+  HalfStream* half = half_of(packet, at);
+  if (half == nullptr) return;
+  const std::size_t before =
+      at < 0 ? std::min<std::size_t>(static_cast<std::size_t>(-at), packet.payload_length) : 0;
+  half->flight.overwrite(static_cast<std::uint64_t>(std::max<std::int64_t>(at, 0)),
+                         packet.payload().subspan(before));
+}
 
 // The first packet of a flow whose beginning was not seen.
 void StreamStage::pick_up(PacketMeta& packet) {

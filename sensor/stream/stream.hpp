@@ -5,7 +5,9 @@
 // the same; it does not wait for the acknowledgement.
 //
 // What wins where segments overlap with other content. Inline, what came first: the later segment
-// is dropped whole, DropReason::stream_overlap, so that the receiver's own policy never has a say.
+// is rewritten to say the same (settle(), Anomaly reassembly_overlap_different_data), so that the
+// receiver's own policy never has a say; one that cannot be rewritten (PacketRewriter) is dropped
+// whole, DropReason::stream_overlap.
 // Passive (the verdict is only reported): of bytes handed over already, still what came first, for
 // every receiver's program has them too; of bytes that wait behind a hole, what the receiver's
 // system takes (StreamOptions::hosts). Bytes in flight (not acknowledged) are kept for the
@@ -40,6 +42,7 @@
 #include "sensor/flow/flow.hpp"
 #include "sensor/packet/drop_reason.hpp"
 #include "sensor/packet/host_policy.hpp"
+#include "sensor/packet/rewrite.hpp"
 
 namespace menshen::sensor {
 
@@ -111,8 +114,16 @@ class StreamObserver {
 
 class StreamStage {
  public:
-  StreamStage(const StreamOptions& options, StreamObserver& observer);
+  // `rewriter` may be null: nothing is rewritten. It outlives the stage.
+  StreamStage(const StreamOptions& options, StreamObserver& observer,
+              PacketRewriter* rewriter = nullptr);
 
+  // Inline, before anything looks at the packet's bytes: where a TCP segment with a flow repeats
+  // bytes in flight or waiting with other content, it is rewritten. Cost where it repeats nothing:
+  // some comparisons of numbers.
+  void settle(PacketMeta& packet);
+  // A rule rewrote the packet's payload after process(): what is in flight is what it says now.
+  void amend(const PacketMeta& packet);
   // Reads: a packet with a flow. Does nothing unless it is TCP with a header. Writes: Flow::stream;
   // verdict and reason as above. Next: proto, through the observer.
   void process(PacketMeta& packet);
@@ -129,6 +140,7 @@ class StreamStage {
   StreamOptions options_;
   Exceptions exceptions_;
   StreamObserver* observer_;
+  PacketRewriter* rewriter_;
   StreamCounters counters_;
 };
 
