@@ -141,7 +141,10 @@ void Inspector::Impl::fire(RuleIndex index, const PacketView& view, Flow* flow, 
   const bool reported =
       !fired.noalert && (fired.info.action != RuleAction::pass || fired.alert_anyway);
   if (transaction != nullptr) match.tx_id = transaction->id;
-  if (transaction != nullptr && reported) match.protocol = transaction->eve();
+  if (transaction != nullptr && reported) {
+    match.protocol = transaction->eve();
+    match.carried = transaction->carried_eve();
+  }
   if (reported) match.payload = as_text(payload.first(std::min(payload.size(), excerpt_max)));
   if (fired.captures) keep_captures(fired, flow);
   // As if two rules stood there, one for each side.

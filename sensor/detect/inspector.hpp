@@ -59,6 +59,7 @@ struct Finding {
   bool blocked = false;
   std::optional<std::uint64_t> tx_id;
   std::string protocol;  // the transaction's EVE object
+  std::string carried;   // that of what it carries
   std::string payload;   // what was inspected, cut to payload_excerpt_max
 };
 

@@ -63,7 +63,8 @@ struct TransactionState final : FlowSlot {
   };
   struct Side {
     bool begun = false;
-    std::vector<Scanned> scanned;  // by BufferGroup
+    AppProto proto = AppProto::unknown;  // whose groups `scanned` is about: HTTP/2 may become DoH
+    std::vector<Scanned> scanned;        // by BufferGroup
     std::vector<Candidate> candidates;
     std::vector<RuleIndex> finished;  // fired, or cannot any more; sorted
   };
@@ -80,6 +81,7 @@ struct Match {
   bool stream = false;
   std::optional<std::uint64_t> tx_id;
   std::string protocol;
+  std::string carried;
   std::string payload;
 };
 

@@ -350,6 +350,7 @@ bool Inspector::Impl::decide_on(Match& match, PacketMeta& packet) {
     finding.direction = match.direction;
     finding.tx_id = match.tx_id;
     finding.protocol = std::move(match.protocol);
+    finding.carried = std::move(match.carried);
     finding.payload = std::move(match.payload);
     findings_.push_back(std::move(finding));
     if (packet.flow != nullptr) packet.flow->alerted = true;

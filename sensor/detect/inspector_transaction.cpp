@@ -107,9 +107,10 @@ void Inspector::Impl::on_transaction(Flow& flow, Transaction& transaction, Direc
   auto& side = state.sides[d];
   const PacketView view = view_of(flow, direction, packet);
   candidates_.clear();
-  if (!side.begun) {
+  if (!side.begun || side.proto != transaction.proto()) {
     side.begun = true;
-    side.scanned.resize(group.buffers.size());
+    side.proto = transaction.proto();
+    side.scanned.assign(group.buffers.size(), {});
     group.always.append(view.tuple.sport, view.tuple.dport, candidates_);
   }
   const bool last = progress == Progress::ended || transaction.complete(direction);

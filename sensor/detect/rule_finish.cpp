@@ -25,14 +25,20 @@ Asked asked_by(const BufferRef& buffer) {
           buffer.to_client != Buffer::count};
 }
 
+// Where a protocol's events and hooks are: of its own parser alone, but in DNS over HTTP.
+std::span<const AppProto> seen_in(const AppProto& proto) {
+  const bool in_doh = proto == AppProto::dns || proto == AppProto::http2;
+  return in_doh ? carriers(proto) : std::span(&proto, 1);
+}
+
 Asked asked_by(const TransactionTest& test) {
   if (const auto* event = std::get_if<EventTest>(&test)) {
     const ProtoEventInfo& info = proto_event_info(event->event);
-    return {info.name, std::span(&info.proto, 1)};
+    return {info.name, seen_in(info.proto)};
   }
   if (const auto* stage = std::get_if<StageTest>(&test)) {
     const bool request = stage->direction == Direction::to_server;
-    return {app_proto_name(stage->proto), std::span(&stage->proto, 1), request, !request};
+    return {app_proto_name(stage->proto), seen_in(stage->proto), request, !request};
   }
   const auto& number = std::get<NumberTest>(test);
   const bool forth = number.to_server != Number::count;

@@ -50,6 +50,7 @@ StreamOptions stream_options(const EngineOptions& options) {
 ProtoLimits proto_limits(const EngineOptions& options) {
   ProtoLimits limits;
   limits.exceptions = options.exceptions.resolved(options.inline_mode);
+  limits.files.kept = options.file_bytes_max;
   return limits;
 }
 
@@ -328,6 +329,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       event.reason = finding.blocked ? packet.reason : DropReason::none;
       event.tx_id = finding.tx_id;
       event.protocol = finding.protocol;
+      event.carried = finding.carried;
       if (options.log_payload) event.payload = finding.payload;
       if (finding.blocked && drop_rule == nullptr) drop_rule = finding.rule;
     }
@@ -431,6 +433,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
     event.tuple = flow.tuple;
     event.tx_id = transaction.id;
     event.protocol = transaction.eve();
+    event.carried = transaction.carried_eve();
   }
   void report_anomalies(const Flow& flow, const Transaction& transaction,
                         const PacketMeta& packet) {
@@ -442,6 +445,16 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       event.tx_id = transaction.id;
       event.detail = anomaly_eve(noted);
     }
+  }
+  [[nodiscard]] std::shared_ptr<FileContent> content_of(File& file) const {
+    const bool wanted = options.hand_over == FileHandOver::all ||
+                        (options.hand_over == FileHandOver::wanted && file.store);
+    if (!wanted || file.data.empty()) return nullptr;
+    auto content = std::make_shared<FileContent>();
+    content->whole = file.keep_whole && file.state == File::State::closed;
+    content->store = file.store;
+    content->bytes = file.take();
+    return content;
   }
   // Nothing more comes of them.
   void report_files(const Flow& flow, const Transaction& transaction, const PacketMeta& packet) {
@@ -455,6 +468,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         event.tx_id = transaction.id;
         event.protocol = transaction.eve();
         event.detail = file_eve(*file, transaction.id);
+        event.file = content_of(*file);
       }
     }
   }

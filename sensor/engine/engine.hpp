@@ -24,6 +24,13 @@
 
 namespace menshen::sensor {
 
+// Whose files' contents go with their fileinfo events.
+enum class FileHandOver : std::uint8_t {
+  none,
+  wanted,  // those that a rule wants stored
+  all,     // that have any content
+};
+
 struct EngineOptions {
   bool inline_mode = false;         // verdicts count: drop rules drop; else every rule only alerts
   bool verify_checksums = true;     // wrong ones: dropped inline, not inspected otherwise
@@ -33,7 +40,9 @@ struct EngineOptions {
   bool log_anomalies = true;        // anomaly records: what was odd about a transaction, at its end
   bool log_payload = true;          // payload excerpt in alerts
   std::uint32_t stats_seconds = 0;  // between stats records, by the packets' time; 0: none
-  FileWants file_facts{};           // hashes and type of every file, also where no rule asks
+  FileHandOver hand_over = FileHandOver::none;
+  std::uint32_t file_bytes_max = FileLimits{}.kept;  // kept of each file, for rules and hand_over
+  FileWants file_facts{};             // hashes and type of every file, also where no rule asks
   std::size_t flows_max = 1U << 18U;  // concurrent flows of this worker
   FlowTimeouts timeouts{};
   std::size_t stream_bytes_max = 256U << 20U;     // reassembly memory of this worker

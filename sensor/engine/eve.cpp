@@ -17,6 +17,8 @@ std::string_view record_name(AppProto proto) {
   switch (proto) {
     case AppProto::http2:
       return "http";
+    case AppProto::doh2:
+      return "dns";
     case AppProto::ftp_data:
       return "ftp_data";
     case AppProto::bittorrent_dht:
@@ -227,7 +229,9 @@ std::string to_eve_json(const Event& event, const DomainNames* names) {
     text.append(",\"").append(key).append("\":").append(object).append("}");
   };
   append("metadata", event.metadata);
-  append(record_name(event.app), event.protocol);
+  // A record of DNS over HTTP has both objects.
+  append(event.app == AppProto::doh2 ? "http" : record_name(event.app), event.protocol);
+  append("dns", event.carried);
   append(kind_name(event), event.detail);
   return text;
 }

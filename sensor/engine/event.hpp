@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,6 +43,13 @@ struct FlowCounts {
   std::array<std::uint8_t, 2> tcp_flags{};  // seen, by direction
 };
 
+// What was kept of a file, handed over with its fileinfo event (EngineOptions::hand_over).
+struct FileContent {
+  std::string bytes;
+  bool whole = false;  // that is all of it
+  bool store = false;  // a rule wants it stored
+};
+
 struct Event {
   EventKind kind = EventKind::alert;
   WallTime time = 0;               // of the packet
@@ -65,8 +73,10 @@ struct Event {
   enum class Source : std::uint8_t { wire, tunnel, defrag, flow_end } source = Source::wire;
   std::string metadata;  // JSON object: the flow's variables, those of the packet; "" none
   std::string protocol;  // JSON object of the transaction, "" none; its key follows `app`
+  std::string carried;   // JSON object of what the transaction carries (DNS over HTTP), "" none
   std::string detail;    // anomaly, stats: JSON object
-  std::string payload;   // excerpt, raw bytes; packet: the whole frame
+  std::shared_ptr<FileContent> file;  // fileinfo: where its content is wanted; else null
+  std::string payload;                // excerpt, raw bytes; packet: the whole frame
 };
 
 // Where a worker puts its events. Called on the worker's thread at the end of each batch; the

@@ -9,6 +9,7 @@ constexpr std::pair<std::string_view, AppProto> names[] = {
     {"unknown", AppProto::unknown},
     {"http", AppProto::http1},
     {"http2", AppProto::http2},
+    {"doh2", AppProto::doh2},
     {"dns", AppProto::dns},
     {"tls", AppProto::tls},
     {"quic", AppProto::quic},

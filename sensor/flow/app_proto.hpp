@@ -11,6 +11,7 @@ enum class AppProto : std::uint8_t {
   unknown,  // not looked at, or not decided yet
   http1,
   http2,
+  doh2,  // HTTP/2 whose streams carry DNS messages
   dns,
   tls,
   quic,

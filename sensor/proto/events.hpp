@@ -40,6 +40,8 @@ enum class ProtoEvent : std::uint16_t {
   http2_authority_host_mismatch,
   http2_userinfo_in_uri,
   // http
+  http_double_encoded_uri,
+  http_failed_protocol_change,
   http_gzip_decompression_failed,
   http_lzma_memlimit_reached,
   http_request_field_missing_colon,
@@ -104,6 +106,7 @@ enum class ProtoEvent : std::uint16_t {
   tls_heartbeat_message,
   tls_invalid_heartbeat_message,
   tls_overflow_heartbeat_message,
+  tls_dataleak_heartbeat_mismatch,
   tls_multiple_sni_extensions,
   tls_invalid_sni_type,
   tls_invalid_sni_length,

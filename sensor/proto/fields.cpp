@@ -483,9 +483,12 @@ constexpr auto number_rows = index_of_fields(numbers);
 }  // namespace
 
 std::span<const AppProto> carriers(AppProto proto) noexcept {
-  static constexpr AppProto files[] = {AppProto::http1,    AppProto::http2, AppProto::smtp,
-                                       AppProto::ftp_data, AppProto::smb,   AppProto::nfs};
-  static constexpr AppProto http[] = {AppProto::http1, AppProto::http2};
+  static constexpr AppProto files[] = {AppProto::http1, AppProto::http2,    AppProto::doh2,
+                                       AppProto::smtp,  AppProto::ftp_data, AppProto::smb,
+                                       AppProto::nfs};
+  static constexpr AppProto http[] = {AppProto::http1, AppProto::http2, AppProto::doh2};
+  static constexpr AppProto http2[] = {AppProto::http2, AppProto::doh2};
+  static constexpr AppProto dns[] = {AppProto::dns, AppProto::doh2};
   static constexpr AppProto dcerpc[] = {AppProto::dcerpc, AppProto::smb};
   static constexpr auto each = [] {
     std::array<AppProto, static_cast<std::size_t>(AppProto::count)> all{};
@@ -497,6 +500,10 @@ std::span<const AppProto> carriers(AppProto proto) noexcept {
       return files;
     case AppProto::http1:
       return http;
+    case AppProto::http2:
+      return http2;
+    case AppProto::dns:
+      return dns;
     case AppProto::dcerpc:
       return dcerpc;
     default:

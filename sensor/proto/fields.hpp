@@ -457,8 +457,8 @@ using NumberName = FieldName<Number>;
 [[nodiscard]] std::span<const BufferName> buffer_names() noexcept;
 [[nodiscard]] std::span<const NumberName> number_names() noexcept;
 
-// Whose transactions may have the fields of a row of `proto`: those of DCERPC stand also in SMB's
-// pipes, those of HTTP also in HTTP/2. unknown: every protocol that carries files.
+// Whose transactions may have the fields of a row of `proto`: of DCERPC also SMB, of HTTP also
+// HTTP/2, of HTTP/2 and DNS also DNS over HTTP. unknown: every protocol that carries files.
 [[nodiscard]] std::span<const AppProto> carriers(AppProto proto) noexcept;
 // The same of one buffer: fingerprints of TLS hellos are also in QUIC.
 [[nodiscard]] std::span<const AppProto> carriers(Buffer buffer) noexcept;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/handle.hpp"
 
@@ -96,6 +97,11 @@ File::~File() {
 std::string_view File::extension() const noexcept {
   const auto dot = name.rfind('.');
   return dot == std::string::npos ? std::string_view() : std::string_view(name).substr(dot + 1);
+}
+
+std::string File::take() {
+  if (counters_ != nullptr) counters_->memory -= data.size();
+  return std::exchange(data, {});
 }
 
 // ---- Files --------------------------------------------------------------------------------------
@@ -196,7 +202,7 @@ std::string file_eve(const File& file, std::uint64_t tx_id) {
       json[std::string(file_hash_name(static_cast<FileHash>(i)))] = file.hashes[i];
     }
   }
-  json["stored"] = file.store;
+  json["stored"] = false;
   json["size"] = file.size;
   if (file.start != 0) {
     json["start"] = file.start;

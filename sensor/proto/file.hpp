@@ -77,6 +77,8 @@ struct File {
 
   // The name's part after its last dot, "" without one.
   [[nodiscard]] std::string_view extension() const noexcept;
+  // The kept bytes, which are the caller's from now on; for a file of which nothing more comes.
+  [[nodiscard]] std::string take();
 
  private:
   friend class Files;
@@ -117,7 +119,7 @@ class Files {
   std::unique_ptr<Magic> magic_;            // null: types are not wanted yet
 };
 
-// EVE's `fileinfo` object.
+// EVE's `fileinfo` object. Its `stored` is false: whoever stores the file knows when it is.
 [[nodiscard]] std::string file_eve(const File& file, std::uint64_t tx_id);
 
 }  // namespace menshen::sensor

@@ -14,6 +14,7 @@
 #include "sensor/proto/http_body.hpp"
 #include "sensor/proto/http_transaction.hpp"
 #include "sensor/proto/parser.hpp"
+#include "sensor/proto/spoken.hpp"
 
 namespace menshen::sensor {
 
@@ -166,6 +167,7 @@ class Http1Parser final : public Parser {
 
   ParserStatus feed(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) override {
     consumed_ = bytes.size();
+    may_change_ = may_change_protocol(flow);
     if (finished_[index(direction)]) return ParserStatus::more;
     std::vector<std::byte>& waiting = waiting_[index(direction)];
     ParserStatus status = ParserStatus::more;
@@ -433,6 +435,9 @@ class Http1Parser final : public Parser {
     set(Buffer::http_uri_raw, tx->request_uri);
     set(Buffer::http_protocol, tx->request_protocol);
     if (tx->parsed_uri != nullptr) buffers.set(Buffer::http_uri, normalised_uri(tx));
+    if (is_double_encoded(buffers.text(Buffer::http_uri_raw))) {
+      open->transaction.add_event(ProtoEvent::http_double_encoded_uri);
+    }
     changed(*open, Direction::to_server);
     return HTP_OK;
   }
@@ -540,13 +545,21 @@ class Http1Parser final : public Parser {
     Open* open = open_of(tx);
     if (open == nullptr) return HTP_OK;
     set_headers(open->transaction, tx->response_headers, response_headers);
-    if (tx->response_status_number == 101) note_upgrade(tx);
+    if (tx->response_status_number == 101) {
+      note_upgrade(tx);
+      judge_change(open->transaction, tx);
+    }
     if (!is_interim(tx)) begin_body(*open, tx, Direction::to_client);
     set_head(open->transaction, tx->response_headers,
              {Direction::to_client, Buffer::http_response_line, Buffer::http_response_header,
               Buffer::http_response_header_names, Buffer::http_response_start, "set-cookie"});
     changed(*open, Direction::to_client);
     return HTP_OK;
+  }
+
+  static void judge_change(HttpTransaction& transaction, const htp_tx_t* tx) {
+    if (parser_of(tx).may_change_) return;
+    transaction.add_event(ProtoEvent::http_failed_protocol_change);
   }
 
   // RFC 6455 4.2.2, RFC 7540 3.2.
@@ -683,6 +696,7 @@ class Http1Parser final : public Parser {
       const bool agreed =
           tx->request_method_number == HTP_M_CONNECT && tx->response_status_number / 100 == 2;
       parser_of(tx).tunnel_agreed_ = parser_of(tx).tunnel_agreed_ || agreed;
+      if (agreed) judge_change(open->transaction, tx);
     }
     changed(*open, direction);
     return HTP_OK;
@@ -704,6 +718,7 @@ class Http1Parser final : public Parser {
   std::uint64_t next_id_ = 0;
   AppProto next_ = AppProto::unknown;  // what the peers agreed to change to
   bool limit_reached_ = false;
+  bool may_change_ = true;      // to another protocol
   bool tunnel_agreed_ = false;  // a CONNECT was answered: what follows is another protocol
 };
 

@@ -65,4 +65,17 @@ std::optional<ProtoEvent> http1_event_of(std::string_view message, Direction dir
   return std::nullopt;
 }
 
+bool is_double_encoded(std::string_view target) noexcept {
+  constexpr std::string_view percent = "%25";
+  const auto is_hex = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  };
+  for (auto at = target.find(percent); at != std::string_view::npos;
+       at = target.find(percent, at + 1)) {
+    const std::string_view rest = target.substr(at + percent.size());
+    if (rest.size() >= 2 && is_hex(rest[0]) && is_hex(rest[1])) return true;
+  }
+  return false;
+}
+
 }  // namespace menshen::sensor

@@ -13,4 +13,8 @@ namespace menshen::sensor {
 [[nodiscard]] std::optional<ProtoEvent> http1_event_of(std::string_view message,
                                                        Direction direction) noexcept;
 
+// Does the request's target hold an encoded percent sign with what makes it an escape of its own
+// ("%2541")? Linear.
+[[nodiscard]] bool is_double_encoded(std::string_view target) noexcept;
+
 }  // namespace menshen::sensor

@@ -355,4 +355,21 @@ TEST_CASE("a Brotli body is opened") {
   CHECK(s.told.at(0)["<http.response_body"] == text);
 }
 
+TEST_CASE("a target whose escapes are escaped themselves") {
+  const auto [target, encoded] = GENERATE(table<std::string, bool>({
+      {"/a%20b", false},
+      {"/100%25", false},
+      {"/100%25x", false},
+      {"/%252e%252e/", true},
+      {"/a?b=%2541", true},
+      {"/%25%2541", true},
+  }));
+  CAPTURE(target);
+  Stage s;
+  s.client("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n");
+  REQUIRE(s.told.size() == 1);
+  const auto& events = s.told[0].events;
+  CHECK((std::ranges::find(events, "http.double_encoded_uri") != events.end()) == encoded);
+}
+
 }  // namespace menshen::sensor

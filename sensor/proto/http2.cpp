@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "sensor/proto/doh.hpp"
 #include "sensor/proto/events.hpp"
 #include "sensor/proto/http2_fields.hpp"
 #include "sensor/proto/http_body.hpp"
@@ -115,6 +116,7 @@ struct Stream {
   HttpTransaction transaction{AppProto::http2};
   std::array<std::optional<HttpBody>, 2> bodies;  // by Direction
   std::array<bool, 2> opened{};                   // a head was seen
+  std::array<bool, 2> names_dns{};                // its fields say that its body is a DNS message
   std::string authority;
   bool reported = false;  // among the changed ones
 };
@@ -480,7 +482,35 @@ class Http2Parser final : public Parser {
         }
       }
     }
+    note_dns(stream, direction, fields);
     begin_body(stream, direction, fields);
+  }
+
+  // RFC 8484: a query in the target, or messages as bodies.
+  void note_dns(Stream& stream, Direction direction, const std::vector<Http2Field>& fields) {
+    const auto named = [&](std::string_view name) {
+      const auto found = std::ranges::find(fields, name, &Http2Field::name);
+      return found != fields.end() && names_dns_message(found->value);
+    };
+    stream.names_dns[index(direction)] = named("content-type");
+    if (direction != Direction::to_server) return;
+    const std::string_view target = stream.transaction.buffers.text(Buffer::http_uri_raw);
+    if (!named("accept") && !named("content-type") && !is_dns_path(target)) return;
+    if (const auto message = dns_of_target(target)) carry_dns(stream, direction, *message);
+  }
+
+  void carry_dns(Stream& stream, Direction direction, std::string_view bytes) {
+    if (bytes.size() > doh_message_bytes_max) {
+      ++context_.counters.limits_reached;
+      return;
+    }
+    auto message = parse_dns(as_bytes(bytes), context_.limits.dns_records);
+    if (!message) {
+      ++context_.counters.parser_errors;
+      return;
+    }
+    if (message->cut) ++context_.counters.limits_reached;
+    stream.transaction.carry(direction, std::move(*message));
   }
 
   static void set_field(HttpTransaction& transaction, const Http2Field& field,
@@ -582,6 +612,10 @@ class Http2Parser final : public Parser {
     if (body) {
       body->end(whole);
       body.reset();
+      const bool request = direction == Direction::to_server;
+      const std::string_view text = stream.transaction.buffers.text(
+          request ? Buffer::http_request_body : Buffer::http_response_body);
+      if (stream.names_dns[index(direction)] && !text.empty()) carry_dns(stream, direction, text);
     }
     stream.transaction.done[index(direction)] = true;
     touch(stream, direction);
@@ -620,6 +654,7 @@ class Http2Parser final : public Parser {
       if (stream == nullptr) continue;
       stream->reported = false;
       HttpTransaction& transaction = stream->transaction;
+      if (transaction.proto() == AppProto::doh2) flow.app = AppProto::doh2;
       for (const Direction d : {direction, reverse(direction)}) {
         if (!std::exchange(transaction.changed[index(d)], false)) continue;
         context_.observer.on_change(flow, transaction, d, packet);

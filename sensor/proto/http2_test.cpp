@@ -218,4 +218,107 @@ TEST_CASE("a table entry that is repeated without end is not kept without end") 
   CHECK(fields.size() == (64U << 10U) / 897);
 }
 
+// ---- DNS over HTTP (RFC 8484) ------------------------------------------------------------------
+
+namespace {
+
+// A question for the address of a name.
+std::string dns_message(std::string_view label, bool response = false) {
+  std::string message = be(2, 7) + be(2, response ? 0x8180 : 0x0100) + be(2, 1) +
+                        be(2, response ? 1 : 0) + be(2, 0) + be(2, 0);
+  message += be(1, label.size()) + std::string(label) + "\x07" + "example" + "\0"s;
+  message += be(2, 1) + be(2, 1);
+  if (response)
+    message += "\xc0\x0c" + be(2, 1) + be(2, 1) + be(4, 60) + be(2, 4) + be(4, 0x0a000001);
+  return message;
+}
+
+// "AAcBAAABAAAAAAAAA3d3dwdleGFtcGxlAAABAAE": dns_message("www") in base64url.
+constexpr std::string_view www_encoded = "AAcBAAABAAAAAAAAA3d3dwdleGFtcGxlAAABAAE";
+
+Fields dns_get(std::string path) {
+  return {{":method", "GET"}, {":authority", "dns.example"}, {":path", std::move(path)}};
+}
+const Fields dns_ok{{":status", "200"}, {"content-type", "Application/DNS-message"}};
+
+}  // namespace
+
+TEST_CASE("DNS over HTTP: a query in the target, its answer as body, in every small piece") {
+  const auto piece = GENERATE(values<std::size_t>({std::string_view::npos, 1, 7}));
+  Stage s;
+  Encoder client;
+  Encoder server;
+  s.client(preface + frame(1, 0x05, 1,
+                           client.block(dns_get("/dns-query?x=1&dns=" + std::string(www_encoded)))),
+           piece);
+  CHECK(s.flow.app == AppProto::doh2);
+  REQUIRE(s.told.size() == 1);
+  CHECK(s.told[0][">dns.query"] == "www.example");
+  CHECK(s.told[0]["#>dns.rrtype"] == "1");
+  CHECK(s.told[0][">http.uri.raw"].starts_with("/dns-query"));
+  const std::string answer = dns_message("www", true);
+  s.server(frame(1, 0x04, 1, server.block(dns_ok)) + frame(0, 0, 1, answer.substr(0, 9)) +
+               frame(0, 0x01, 1, answer.substr(9)),
+           piece);
+  const Told& t = s.told[0];
+  CHECK(t["<dns.answer.name"] == "www.example");
+  CHECK(t["#<dns.rcode"] == "0");
+  CHECK(t.ended);
+  CHECK(t.events.empty());
+  CHECK(t.carried_eve.find(R"("rdata":"10.0.0.1")") != std::string::npos);
+  CHECK(t.eve.find(R"("version":"2")") != std::string::npos);
+}
+
+TEST_CASE("DNS over HTTP: a query as body, and a server that alone says what it is") {
+  Stage s;
+  Encoder client;
+  Encoder server;
+  const Fields post{
+      {":method", "POST"}, {":path", "/r"}, {"content-type", "application/dns-message"}};
+  s.client(preface + frame(1, 0x04, 1, client.block(post)) + frame(0, 0x01, 1, dns_message("abc")));
+  REQUIRE(s.told.size() == 1);
+  CHECK(s.told[0][">dns.query"] == "abc.example");
+  // Its target and fields say nothing.
+  s.client(frame(1, 0x05, 3, client.block(dns_get("/r"))));
+  CHECK(s.told[1][">dns.query"] == "-");
+  s.server(frame(1, 0x04, 3, server.block(dns_ok)) + frame(0, 1, 3, dns_message("abc", true)));
+  CHECK(s.told[1]["<dns.query.name"] == "abc.example");
+  CHECK(s.told[1].ended);
+}
+
+TEST_CASE("DNS over HTTP: what is no DNS message stays HTTP") {
+  const auto [path, errors] = GENERATE(table<std::string, std::uint64_t>({
+      {"/dns-query", 0},                              // no parameter
+      {"/dns-query?dns=*", 0},                        // not base64url
+      {"/dns-query?dns=AAAA", 1},                     // shorter than a header
+      {"/other?dns=" + std::string(www_encoded), 0},  // nobody says that it is DNS
+  }));
+  CAPTURE(path);
+  Stage s;
+  Encoder client;
+  s.client(preface + frame(1, 0x05, 1, client.block(dns_get(path))));
+  CHECK(s.flow.app == AppProto::http2);
+  CHECK(s.told[0][">dns.query"] == "-");
+  CHECK(s.told[0].carried_eve.empty());
+  CHECK(s.proto.counters().parser_errors == errors);
+}
+
+TEST_CASE("DNS over HTTP: a message at the largest size is read, a longer one is not") {
+  const auto extra = GENERATE(std::size_t{0}, std::size_t{1});
+  Stage s;
+  Encoder client;
+  const Fields post{
+      {":method", "POST"}, {":path", "/r"}, {"content-type", "application/dns-message"}};
+  std::string message = dns_message("abc");
+  message.resize(65'535 + extra);
+  std::string sent = preface + frame(1, 0x04, 1, client.block(post));
+  for (std::size_t at = 0; at < message.size(); at += 16'000) {
+    const bool last = at + 16'000 >= message.size();
+    sent += frame(0, last ? 1 : 0, 1, message.substr(at, 16'000));
+  }
+  s.client(sent);
+  CHECK((s.told[0][">dns.query"] == "abc.example") == (extra == 0));
+  CHECK(s.proto.counters().limits_reached == extra);
+}
+
 }  // namespace menshen::sensor

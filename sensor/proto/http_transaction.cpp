@@ -4,11 +4,18 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "sensor/proto/dns_fields.hpp"
+#include "sensor/proto/events.hpp"
+
 namespace menshen::sensor {
 
 namespace {
 
 constexpr std::size_t index(Direction direction) { return static_cast<std::size_t>(direction); }
+
+bool is_http2(AppProto proto) noexcept {
+  return proto == AppProto::http2 || proto == AppProto::doh2;
+}
 
 // The direction whose header fields are this buffer's instances.
 std::optional<Direction> lines_of(Buffer buffer, AppProto proto) noexcept {
@@ -18,10 +25,10 @@ std::optional<Direction> lines_of(Buffer buffer, AppProto proto) noexcept {
     case Buffer::http_response_header_line:
       return Direction::to_client;
     case Buffer::http2_header_name:
-      if (proto == AppProto::http2) return Direction::to_server;
+      if (is_http2(proto)) return Direction::to_server;
       return std::nullopt;
     case Buffer::http2_header_name_response:
-      if (proto == AppProto::http2) return Direction::to_client;
+      if (is_http2(proto)) return Direction::to_client;
       return std::nullopt;
     default:
       return std::nullopt;
@@ -45,12 +52,12 @@ std::size_t HttpTransaction::instances(Buffer buffer) const noexcept {
                : 0;
   }
   if (const auto direction = lines_of(buffer, proto_)) return lines[index(*direction)].size();
-  return buffers.has(buffer) ? 1 : 0;
+  return buffers.instances(buffer);
 }
 
 std::string_view HttpTransaction::line(Direction direction, const Line& at) const noexcept {
   const bool request = direction == Direction::to_server;
-  const Buffer head = proto_ == AppProto::http2
+  const Buffer head = is_http2(proto_)
                           ? (request ? Buffer::http_request_header : Buffer::http_response_header)
                           : (request ? Buffer::http_request_start : Buffer::http_response_start);
   return buffers.text(head).substr(at.start, at.length);
@@ -92,7 +99,28 @@ Transaction::View HttpTransaction::view(Buffer buffer, std::size_t instance) con
   bool whole = true;
   if (buffer == Buffer::http_request_body) whole = done[0] || body_cut[0];
   if (buffer == Buffer::http_response_body) whole = done[1] || body_cut[1];
-  return {as_bytes(buffers.text(buffer)), whole};
+  return {as_bytes(buffers.text(buffer, instance)), whole};
+}
+
+void HttpTransaction::carry(Direction direction, DnsMessage message) {
+  auto& carried = carried_[index(direction)];
+  if (carried != nullptr) return;
+  proto_ = AppProto::doh2;
+  add_dns_fields(message, AppProto::dns, direction, buffers, known);
+  add_dns_events(message, *this);
+  if (direction == Direction::to_server && message.is_response()) {
+    add_event(ProtoEvent::dns_not_a_request);
+  }
+  if (direction == Direction::to_client && !message.is_response()) {
+    add_event(ProtoEvent::dns_not_a_response);
+  }
+  carried = std::make_unique<DnsMessage>(std::move(message));
+}
+
+// The answer, which repeats the question; else the question.
+std::string HttpTransaction::carried_eve() const {
+  const auto& last = carried_[1] != nullptr ? carried_[1] : carried_[0];
+  return last != nullptr ? dns_eve(*last, id) : std::string();
 }
 
 // Field names and order as Suricata documents them for EVE.
@@ -119,7 +147,7 @@ std::string HttpTransaction::eve() const {
   }
   add("redirect", buffers.text(Buffer::http_location));
   json["length"] = response_bytes;
-  if (proto_ == AppProto::http2) {
+  if (is_http2(proto_)) {
     json["version"] = "2";
     json["stream_id"] = stream_id;
     const auto fields = [&](const char* key, Direction direction) {

@@ -1,12 +1,15 @@
 // An HTTP request with its response, as rules and events see it: of HTTP/1, and of one stream of
-// HTTP/2 (or of the connection itself, which has no request). Knows nothing of the parsers.
+// HTTP/2 (or of the connection itself, which has no request), with the DNS messages that it carries
+// (doh.hpp). Knows nothing of the parsers.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "sensor/proto/buffer_set.hpp"
+#include "sensor/proto/dns_message.hpp"
 
 namespace menshen::sensor {
 
@@ -21,6 +24,11 @@ class HttpTransaction final : public KnownTransaction {
     return done[static_cast<std::size_t>(direction)];
   }
   [[nodiscard]] std::string eve() const override;
+  [[nodiscard]] std::string carried_eve() const override;
+
+  // What a direction's message carries: the transaction is one of DNS over HTTP from now on. Once
+  // for each direction.
+  void carry(Direction direction, DnsMessage message);
 
   // One header field of a head: where "name: value" stands in the head's text, which is
   // http_*_start in HTTP/1 and http_*_header in HTTP/2.
@@ -51,7 +59,8 @@ class HttpTransaction final : public KnownTransaction {
   // a rule asks for it.
   [[nodiscard]] std::string_view message(Direction direction) const;
 
-  mutable std::array<std::string, 2> messages_;  // by Direction
+  mutable std::array<std::string, 2> messages_;         // by Direction
+  std::array<std::unique_ptr<DnsMessage>, 2> carried_;  // the same; null: none
 
   AppProto proto_;
 };

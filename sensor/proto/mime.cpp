@@ -214,7 +214,7 @@ void MimeReader::header_line(std::string_view text) {
 void MimeReader::end_header() {
   if (header_.empty()) return;
   const std::string header = std::exchange(header_, {});
-  if (++headers_ > mime_headers_max) return;
+  if (++headers_ > mime_headers_max) return sink_->on_event(ProtoEvent::smtp_mime_parse_failed);
   const auto colon = header.find(':');
   if (colon == std::string::npos) return sink_->on_event(ProtoEvent::smtp_mime_malformed_msg);
   const std::string_view name = trim(std::string_view(header).substr(0, colon));
@@ -272,9 +272,9 @@ void MimeReader::end_headers() {
   }
   main_headers_ = false;
   state_ = State::content;
-  if (part_.multipart && !part_.boundary.empty() && stack_.size() < mime_depth_max) {
-    stack_.push_back(part_.boundary);
-    return;
+  if (part_.multipart && !part_.boundary.empty()) {
+    if (stack_.size() < mime_depth_max) return stack_.push_back(part_.boundary);
+    sink_->on_event(ProtoEvent::smtp_mime_parse_failed);
   }
   part_.file = !part_.name.empty();
   if (part_.file) sink_->on_file(part_.name);

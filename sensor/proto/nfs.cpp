@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sensor/proto/endian_reader.hpp"
+#include "sensor/proto/events.hpp"
 #include "sensor/proto/field_transaction.hpp"
 #include "sensor/proto/file.hpp"
 #include "sensor/proto/parser.hpp"
@@ -95,6 +96,7 @@ class NfsParser final : public Parser {
     packet_ = &packet;
     direction_ = direction;
     if (datagrams_) {
+      whole_ = true;
       message(bytes);
       return ParserStatus::more;
     }
@@ -104,10 +106,12 @@ class NfsParser final : public Parser {
       const Bytes part = bytes.first(std::min<std::size_t>(side.left, bytes.size()));
       const std::size_t room = record_max - std::min(record_max, side.record.size());
       side.record += as_text(part.first(std::min(room, part.size())));
+      side.cut = side.cut || part.size() > room;
       side.left -= part.size();
       bytes = bytes.subspan(part.size());
       if (side.left != 0 || !side.last) continue;
       const std::string record = std::exchange(side.record, {});
+      whole_ = !std::exchange(side.cut, false);
       message(as_bytes(record));
     }
     return ParserStatus::more;
@@ -128,6 +132,7 @@ class NfsParser final : public Parser {
     std::string record;
     std::size_t left = 0;  // of the fragment
     bool last = false;
+    bool cut = false;  // the record is longer than what is kept
   };
   struct Call {
     FieldTransaction transaction{AppProto::nfs};
@@ -210,10 +215,16 @@ class NfsParser final : public Parser {
       one.kind = kind_of(version, procedure);
       arguments(one, reader);
     }
+    judge(one, reader);
     one.json["filename"] = one.name;
     one.transaction.eve_json = dump(one.json);
     one.transaction.finish(direction_);
     context_.observer.on_change(*flow_, one.transaction, direction_, *packet_);
+  }
+
+  // It ended before its fields did.
+  void judge(Call& call, const EndianReader& reader) const {
+    if (whole_ && !reader.ok()) call.transaction.add_event(ProtoEvent::nfs_malformed_data);
   }
 
   static std::string handle_of(const Call& call, EndianReader& reader) {
@@ -309,6 +320,7 @@ class NfsParser final : public Parser {
       one.json["status"] = status;
       if (status == 0) results(one, reader);
     }
+    judge(one, reader);
     one.transaction.eve_json = dump(one.json);
     one.transaction.finish();
     context_.observer.on_change(*flow_, one.transaction, direction_, *packet_);
@@ -431,6 +443,7 @@ class NfsParser final : public Parser {
   std::deque<std::unique_ptr<Call>> calls_;
   std::deque<std::unique_ptr<Handle>> handles_;
   std::uint64_t next_id_ = 0;
+  bool whole_ = true;  // the message at hand is there up to its end
   Flow* flow_ = nullptr;
   PacketMeta* packet_ = nullptr;
   Direction direction_ = Direction::to_server;

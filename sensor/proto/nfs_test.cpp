@@ -97,5 +97,29 @@ TEST_CASE("TFTP: a request at its port names a file") {
   CHECK(s.told[0].eve == R"({"packet":"write","file":"boot.cfg","mode":"octet"})");
 }
 
+TEST_CASE("NFS: a call or a reply that ends before its fields do") {
+  const std::vector<std::string> malformed{"nfs.malformed_data"};
+  const std::string write = opaque("file") + be(0, 8) + be(3) + be(0);
+  Stage s;
+  s.client(record(call(1, 3, 7, write + opaque("new"))));
+  s.client(record(call(2, 3, 7, write + be(4) + "ne")));
+  s.client(record(call(3, 3, 6, opaque("file") + be(0, 8) + be(100))));
+  s.server(record(reply(3, be(0) + be(0) + be(7) + be(1) + be(100) + "content")));
+  s.server(record(reply(1, be(0))));
+  std::vector<std::vector<std::string>> events;
+  for (const Told& t : s.told) events.push_back(t.events);
+  CHECK(std::ranges::count(events, malformed) == 2);
+  CHECK(std::ranges::count(events, std::vector<std::string>{}) ==
+        static_cast<std::ptrdiff_t>(events.size()) - 2);
+}
+
+TEST_CASE("NFS: a record longer than what is kept is not malformed") {
+  Stage s;
+  s.client(record(call(
+      1, 3, 7, opaque("file") + be(0, 8) + be(3) + be(0) + opaque(std::string(4U << 20U, 'x')))));
+  REQUIRE_FALSE(s.told.empty());
+  for (const Told& t : s.told) CHECK(t.events.empty());
+}
+
 }  // namespace
 }  // namespace menshen::sensor::testing

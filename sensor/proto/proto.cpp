@@ -140,6 +140,11 @@ struct ProtoStage::State {
     }
   }
 
+  // DNS over HTTP begins as HTTP/2.
+  static AppProto begun_as(AppProto proto) {
+    return proto == AppProto::doh2 ? AppProto::http2 : proto;
+  }
+
   // The protocol is known by the other side: does this one speak it too?
   static void compare(const Flow& flow, ProtoSlot& s, Direction direction, Bytes bytes,
                       const PacketMeta& packet) {
@@ -147,7 +152,7 @@ struct ProtoStage::State {
     const auto* found = recognise(stream_dissectors(), flow.tuple, direction, bytes).dissector;
     if (found == nullptr) return;
     s.spoken[index(direction)] = found->proto;
-    if (found->proto != flow.app) s.mismatch = packet.id;
+    if (found->proto != begun_as(flow.app)) s.mismatch = packet.id;
   }
 
   void parse(Flow& flow, Direction direction, Bytes bytes, PacketMeta& packet) {
@@ -301,12 +306,19 @@ const ExceptionCounts& ProtoStage::exceptions() const noexcept {
 AppProto spoken_by(const Flow& flow, Direction side) noexcept {
   const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
   const AppProto spoken = slot == nullptr ? AppProto::unknown : slot->spoken[index(side)];
+  if (flow.app == AppProto::doh2) return flow.app;
   return spoken == AppProto::unknown ? flow.app : spoken;
 }
 
 AppProto spoken_before(const Flow& flow) noexcept {
   const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
+  if (flow.app == AppProto::doh2) return AppProto::http2;
   return slot == nullptr ? AppProto::unknown : slot->before;
+}
+
+bool may_change_protocol(const Flow& flow) noexcept {
+  const auto* slot = static_cast<const ProtoSlot*>(flow.proto.get());
+  return slot == nullptr || slot->changes < changes_max;
 }
 
 bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept {

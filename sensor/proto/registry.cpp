@@ -26,6 +26,7 @@ constexpr std::uint16_t ntp_ports[] = {123};
 constexpr Dissector streams[] = {
     {AppProto::http1, &probe_http1, &make_http1_parser},
     {AppProto::http2, &probe_http2, &make_http2_parser},
+    {AppProto::doh2, &probe_nothing},  // HTTP/2 turns into it (doh.hpp)
     {AppProto::websocket, &probe_websocket, &make_websocket_parser},
     {AppProto::tls, &probe_tls, &make_tls_parser},
     {AppProto::ssh, &probe_ssh, &make_ssh_parser},

@@ -63,6 +63,17 @@ bool is_chained(unsigned command) noexcept {
          command == cmd_nt_create || command == 0x24;
 }
 
+// MS-CIFS 2.2.4.52.1: each dialect is a name that ends with zero, behind a byte of its own.
+bool are_dialects(Bytes bytes) noexcept {
+  constexpr std::byte dialect{2};
+  while (!bytes.empty()) {
+    const auto end = std::ranges::find(bytes, std::byte{});
+    if (bytes.front() != dialect || end == bytes.end()) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(end - bytes.begin()) + 1);
+  }
+  return true;
+}
+
 }  // namespace
 
 struct SmbSession::Smb1 {
@@ -134,7 +145,10 @@ void SmbSession::smb1(Bytes message, std::size_t whole) {
     // Names in UTF-16 stand at even places of the message: the reader begins there.
     EndianReader bytes(message);
     bytes.seek(block.position());
-    static_cast<void>(byte_count);
+    const bool offers = command == cmd_negotiate && !one.response;
+    if (offers && !are_dialects(one.at(block.position(), byte_count))) {
+      event(exchange, ProtoEvent::smb_negotiate_malformed_dialects);
+    }
     if (one.response) {
       response1(one, exchange, command, EndianReader(words));
     } else {
@@ -183,6 +197,7 @@ void SmbSession::request1(Smb1& message, SmbExchange& exchange, unsigned command
       const std::size_t place = words.u16();
       if (!words.ok()) return event(exchange, ProtoEvent::smb_malformed_data);
       if (words.remaining() >= 4) offset |= std::uint64_t{words.u32()} << 32U;
+      judge_size(exchange, count, 0, ProtoEvent::smb_write_request_too_large);
       count = std::min(count, message.whole - std::min(message.whole, place));
       return transfer({file, 1}, offset, message.at(place, count), count, pipe);
     }
@@ -276,6 +291,7 @@ void SmbSession::response1(Smb1& message, SmbExchange& exchange, unsigned comman
       std::size_t count = words.u16();
       const std::size_t place = words.u16();
       count |= std::size_t{words.u16()} << 16U;
+      judge_size(exchange, count, 0, ProtoEvent::smb_read_response_too_large);
       count = std::min(count, message.whole - std::min(message.whole, place));
       if (!words.ok() || count == 0) return;
       return transfer(exchange.file, exchange.offset, message.at(place, count), count,

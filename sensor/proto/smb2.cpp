@@ -183,7 +183,8 @@ void SmbSession::request2(Smb2& message, SmbExchange& exchange) {
       exchange.file = file_id(body);
       return closed(exchange.file);
     case cmd_read:
-      body.skip(8);
+      body.skip(4);
+      judge_size(exchange, body.u32(), read_max_, ProtoEvent::smb_read_request_too_large);
       exchange.offset = body.u64();
       exchange.file = file_id(body);
       return;
@@ -194,6 +195,7 @@ void SmbSession::request2(Smb2& message, SmbExchange& exchange) {
       const std::uint64_t offset = body.u64();
       const FileId file = file_id(body);
       if (!body.ok()) return event(exchange, ProtoEvent::smb_malformed_data);
+      judge_size(exchange, count, write_max_, ProtoEvent::smb_write_request_too_large);
       count = std::min(count, message.whole - std::min(message.whole, place));
       return transfer(file, offset, message.at(place, count), count, is_pipe(message.tree));
     }
@@ -222,6 +224,9 @@ void SmbSession::response2(Smb2& message, SmbExchange& exchange) {
     case cmd_negotiate:
       body.skip(4);
       dialect_ = dialect_name(body.u16());
+      body.skip(2 + 16 + 4 + 4);
+      read_max_ = body.u32();
+      write_max_ = body.u32();
       return;
     case cmd_tree_connect: {
       body.skip(2);
@@ -241,6 +246,7 @@ void SmbSession::response2(Smb2& message, SmbExchange& exchange) {
       body.skip(1);
       std::size_t count = body.u32();
       if (!body.ok() || message.status != 0) return;
+      judge_size(exchange, count, read_max_, ProtoEvent::smb_read_response_too_large);
       count = std::min(count, message.whole - std::min(message.whole, place));
       return transfer(exchange.file, exchange.offset, message.at(place, count), count,
                       is_pipe(message.tree));

@@ -28,6 +28,8 @@ inline constexpr std::size_t smb_held_max = 68U << 10U;  // bytes of one message
 inline constexpr std::size_t smb_open_max = 1024;  // requests, trees and handles remembered, each;
                                                    // beyond: the oldest is forgotten
 inline constexpr std::size_t smb_chain_max = 64;   // messages in one frame; beyond: not read
+// What one read or write may ask for or carry, beside what the server agreed to; beyond: an event.
+inline constexpr std::uint32_t smb_transfer_max = 16U << 20U;
 inline constexpr std::size_t smb_name_max = 4096;  // bytes of a name; the rest is cut off
 
 using FileId = std::array<std::uint64_t, 2>;
@@ -97,6 +99,11 @@ class SmbSession {
   void transfer(FileId id, std::uint64_t offset, Bytes bytes, std::size_t count, bool pipe);
   void end_handle(SmbHandle& open);
   void end_transfer(std::unique_ptr<SmbHandle::Transfer>& transfer, File::State state);
+  // One read or write of `count` bytes; `agreed`: what the server takes at most, 0 where not known.
+  void judge_size(SmbExchange& exchange, std::uint64_t count, std::uint32_t agreed,
+                  ProtoEvent too_large) {
+    if (count > smb_transfer_max || (agreed != 0 && count > agreed)) event(exchange, too_large);
+  }
   static std::string_view file_name(std::string_view path) noexcept;
 
   // smb1.cpp
@@ -122,6 +129,8 @@ class SmbSession {
   std::deque<std::pair<std::uint32_t, bool>> trees_;  // id, named pipes
   std::deque<std::unique_ptr<SmbHandle>> handles_;
   std::string dialect_;
+  std::uint32_t read_max_ = 0;  // SMB 2: what the server agreed to; 0: not known
+  std::uint32_t write_max_ = 0;
   struct Content {
     SmbHandle::Transfer* transfer = nullptr;
     std::size_t left = 0;

@@ -193,5 +193,64 @@ TEST_CASE("NTLMSSP: who signs on, wherever it stands in the blob") {
   CHECK_FALSE(find_ntlmssp(as_bytes("NTLM")).has_value());
 }
 
+std::string smb1_negotiate(const std::string& dialects) {
+  return framed(std::string("\xffSMB") + '\x72' + std::string(27, '\0') + '\0' +
+                le(dialects.size(), 2) + dialects);
+}
+
+TEST_CASE("SMB1: the dialects of a negotiation are names behind a byte of their own") {
+  using namespace std::string_literals;
+  const auto [dialects, bad] = GENERATE(table<std::string, bool>({
+      {"\x02NT LM 0.12\0\x02SMB 2.???\0"s, false},
+      {"", false},
+      {"NT LM 0.12\0"s, true},
+      {"\x02NT LM 0.12"s, true},  // no end
+  }));
+  CAPTURE(dialects);
+  Stage s;
+  s.client(smb1_negotiate(dialects));
+  REQUIRE(s.told.size() == 1);
+  const std::vector<std::string> events{"smb.negotiate_malformed_dialects"};
+  CHECK(s.told[0].events == (bad ? events : std::vector<std::string>{}));
+}
+
+TEST_CASE("SMB2: reads and writes larger than what the server agreed to, or than any should be") {
+  const auto negotiated = [](std::uint32_t most) {
+    return framed(smb2(0, true, 9,
+                       le(65, 2) + le(1, 2) + le(0x0302, 2) + le(0, 2) + std::string(16, 'g') +
+                           le(0, 4) + le(most, 4) + le(most, 4) + le(most, 4)));
+  };
+  const auto asks = [](std::uint32_t count) {
+    return framed(
+        smb2(8, false, 4,
+             le(49, 2) + le(0, 2) + le(count, 4) + le(0, 8) + file_id + std::string(17, '\0')));
+  };
+  const auto has = [](const Stage& s, std::string_view name) {
+    return std::ranges::any_of(
+        s.told, [&](const Told& t) { return std::ranges::find(t.events, name) != t.events.end(); });
+  };
+  SECTION("agreed") {
+    for (const bool beyond : {false, true}) {
+      const std::string content(beyond ? 101 : 100, 'x');
+      Stage s;
+      s.client(framed(smb2(0, false, 9, std::string(36, '\0'))));
+      s.server(negotiated(100));
+      s.client(asks(beyond ? 101 : 100));
+      s.server(was_read(content));
+      s.client(write(0, content));
+      CHECK(has(s, "smb.read_request_too_large") == beyond);
+      CHECK(has(s, "smb.read_response_too_large") == beyond);
+      CHECK(has(s, "smb.write_request_too_large") == beyond);
+    }
+  }
+  SECTION("any") {
+    for (const std::uint32_t count : {16U << 20U, (16U << 20U) + 1}) {
+      Stage s;
+      s.client(asks(count));
+      CHECK(has(s, "smb.read_request_too_large") == (count > 16U << 20U));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace menshen::sensor::testing

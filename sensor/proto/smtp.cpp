@@ -10,12 +10,14 @@
 #include "sensor/proto/line_reader.hpp"
 #include "sensor/proto/parser.hpp"
 #include "sensor/proto/probe.hpp"
+#include "sensor/proto/spoken.hpp"
 
 namespace menshen::sensor {
 namespace {
 
-constexpr std::size_t command_line_max = 2048;  // bytes; beyond: event, cut
-constexpr std::size_t reply_line_max = 2048;    // bytes; beyond: event, cut
+constexpr std::size_t command_line_max = 2048;  // bytes; beyond: event
+constexpr std::size_t reply_line_max = 2048;    // bytes; beyond: event
+constexpr std::size_t line_kept_max = 4096;     // bytes of either; beyond: event, cut
 constexpr std::size_t waiting_max =
     1024;  // commands without a reply; beyond: the oldest is forgotten
 constexpr std::uint64_t bdat_bytes_max = UINT32_MAX;
@@ -68,6 +70,7 @@ class SmtpParser final : public Parser {
       if (direction == Direction::to_client) {
         status = reply(flow, bytes, packet);
       } else if (in_data_) {
+        judge_order();
         mail_data(bytes);
       } else if (chunk_left_ != 0) {
         chunk(bytes);
@@ -89,6 +92,7 @@ class SmtpParser final : public Parser {
     } else {
       replies_.clear();
       waiting_.clear();
+      replies_seen_ = false;
     }
     report(flow, direction, packet);
     return ParserStatus::more;
@@ -124,6 +128,20 @@ class SmtpParser final : public Parser {
     changed_ = true;
   }
 
+  void judge_length(const LineReader::Line& line, std::size_t most, ProtoEvent too_long) {
+    if (line.cut) event(ProtoEvent::smtp_truncated_line);
+    if (line.raw().size() > most) event(too_long);
+  }
+
+  // After STARTTLS and DATA a client has to wait (RFC 2920 3.1, RFC 3207 4). Where replies are
+  // missing nobody knows whether it did.
+  void judge_order() {
+    if (!replies_seen_ || waiting_.empty()) return;
+    const Command last = waiting_.back();
+    const bool early = last == Command::starttls || (last == Command::data && !data_accepted_);
+    if (early) event(ProtoEvent::smtp_invalid_pipelined_sequence);
+  }
+
   void report(Flow& flow, Direction direction, PacketMeta& packet) {
     if (mail_ == nullptr) return;
     if (std::exchange(changed_, false) || mail_->take_changed()) {
@@ -144,7 +162,7 @@ class SmtpParser final : public Parser {
   ParserStatus command(Flow& flow, Bytes& bytes, PacketMeta& packet) {
     const auto line = commands_.next(bytes);
     if (!line) return ParserStatus::more;
-    if (line->cut) event(ProtoEvent::smtp_max_command_line_len_exceeded);
+    judge_length(*line, command_line_max, ProtoEvent::smtp_max_command_line_len_exceeded);
     const std::string_view text = line->text;
     Command kind = command_of(text);
     if (logging_in_) kind = Command::other;  // base64 of a name or a secret
@@ -152,6 +170,7 @@ class SmtpParser final : public Parser {
       report(flow, Direction::to_server, packet);
       finish(flow);
     }
+    judge_order();
     if (waiting_.size() >= waiting_max) waiting_.pop_front();
     waiting_.push_back(kind);
     SmtpMail& current = mail();
@@ -169,6 +188,8 @@ class SmtpParser final : public Parser {
         current.add_recipient(address(text.substr(std::string_view("RCPT TO:").size())));
         break;
       case Command::data:
+        // Of a message before it the end was not seen.
+        if (current.in_message()) event(ProtoEvent::smtp_unparsable_content);
         in_data_ = at_line_ = true;
         dots_.clear();
         current.begin_message();
@@ -260,7 +281,7 @@ class SmtpParser final : public Parser {
   ParserStatus reply(Flow& flow, Bytes& bytes, PacketMeta& packet) {
     const auto line = replies_.next(bytes);
     if (!line) return ParserStatus::more;
-    if (line->cut) event(ProtoEvent::smtp_max_reply_line_len_exceeded);
+    judge_length(*line, reply_line_max, ProtoEvent::smtp_max_reply_line_len_exceeded);
     const std::string_view text = line->text;
     const auto digit = [&](std::size_t i) { return text[i] >= '0' && text[i] <= '9'; };
     if (text.size() < 3 || !digit(0) || !digit(1) || !digit(2)) {
@@ -273,7 +294,7 @@ class SmtpParser final : public Parser {
     const unsigned code =
         static_cast<unsigned>((text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0'));
     if (!welcomed_) {
-      welcomed_ = true;
+      welcomed_ = replies_seen_ = true;
       if (code == 220 || code == 554) return ParserStatus::more;
       event(ProtoEvent::smtp_no_server_welcome_message);
     }
@@ -296,6 +317,7 @@ class SmtpParser final : public Parser {
     switch (command) {
       case Command::starttls:
         if (code == 220) {
+          if (!may_change_protocol(flow)) event(ProtoEvent::smtp_failed_protocol_change);
           report(flow, Direction::to_client, packet);
           return ParserStatus::tunnel;
         }
@@ -328,8 +350,8 @@ class SmtpParser final : public Parser {
   }
 
   ParserContext context_;
-  LineReader commands_{command_line_max};
-  LineReader replies_{reply_line_max};
+  LineReader commands_{line_kept_max};
+  LineReader replies_{line_kept_max};
   std::unique_ptr<SmtpMail> mail_;
   std::deque<Command> waiting_;
   std::string helo_;
@@ -342,6 +364,7 @@ class SmtpParser final : public Parser {
   bool at_line_ = false;
   bool data_accepted_ = false;
   bool welcomed_ = false;
+  bool replies_seen_ = false;  // from the welcome on, all of them
   bool logging_in_ = false;
   bool over_ = false;
   bool changed_ = false;

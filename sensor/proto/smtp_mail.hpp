@@ -24,6 +24,7 @@ class SmtpMail final : public Transaction, private MimeSink {
   void add_recipient(std::string_view address);
   void add_frame(Buffer frame, std::string_view line);
   void begin_message();  // nothing if it was begun
+  [[nodiscard]] bool in_message() const noexcept { return reader_ != nullptr; }
   void message_data(Bytes bytes);
   void gap(std::uint64_t length);
   void end_message(File::State state);  // nothing without a message

@@ -74,5 +74,125 @@ TEST_CASE("SMTP: a rejected message's lines are commands again") {
   CHECK(s.told[1][">smtp.mail_from"] == "<a@b>");
 }
 
+std::vector<std::string> events_of(const Stage& s) {
+  std::vector<std::string> all;
+  for (const Told& t : s.told) all.insert(all.end(), t.events.begin(), t.events.end());
+  return all;
+}
+using Events = std::vector<std::string>;
+
+// Greeted, and said hello to.
+void begin(Stage& s) {
+  s.server("220 mx ESMTP\r\n");
+  s.client("EHLO me\r\n");
+  s.server("250 ok\r\n");
+}
+
+TEST_CASE("SMTP: a line at its limits, and beyond") {
+  const auto [length, events] = GENERATE(table<std::size_t, Events>({
+      {2046, {}},  // 2048 with its end
+      {2047, {"smtp.max_command_line_len_exceeded"}},
+      {4094, {"smtp.max_command_line_len_exceeded"}},
+      {4095, {"smtp.truncated_line", "smtp.max_command_line_len_exceeded"}},
+  }));
+  CAPTURE(length);
+  Stage s;
+  begin(s);
+  std::string line = "NOOP ";
+  line.resize(length, 'x');
+  s.client(line + "\r\nQUIT\r\n");
+  CHECK(events_of(s) == events);
+}
+
+TEST_CASE("SMTP: a client that does not wait where it has to") {
+  const Events pipelined{"smtp.invalid_pipelined_sequence"};
+  SECTION("after STARTTLS") {
+    Stage s;
+    begin(s);
+    s.client("STARTTLS\r\nMAIL FROM:<a@b>\r\n");
+    CHECK(events_of(s) == pipelined);
+  }
+  SECTION("after DATA") {
+    Stage s;
+    begin(s);
+    s.client("DATA\r\nSubject: x\r\n");
+    CHECK(events_of(s) == pipelined);
+  }
+  SECTION("commands that may follow one another") {
+    Stage s;
+    begin(s);
+    s.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+    s.server("250 ok\r\n250 ok\r\n354 go\r\n");
+    s.client("Subject: x\r\n\r\n.\r\nMAIL FROM:<e@f>\r\n");
+    CHECK(events_of(s).empty());
+  }
+  SECTION("nobody knows where the server's side is not seen") {
+    Stage s;
+    s.client("EHLO me\r\nDATA\r\nSubject: x\r\n\r\n.\r\n");
+    CHECK(events_of(s).empty());
+  }
+}
+
+TEST_CASE("SMTP: a message that begins inside of another one") {
+  Stage s;
+  begin(s);
+  s.client("BDAT 3\r\nabcDATA\r\n");
+  CHECK(events_of(s) == Events{"smtp.unparsable_content"});
+}
+
+TEST_CASE("SMTP: a message nested deeper, or with more headers, than is read") {
+  const auto at_limit = GENERATE(true, false);
+  const Events events = at_limit ? Events{} : Events{"smtp.mime_parse_failed"};
+  const auto sent = [](const std::string& message) {
+    Stage s;
+    begin(s);
+    s.client("DATA\r\n");
+    s.server("354 go\r\n");
+    s.client(message + "\r\nx\r\n.\r\n");
+    return events_of(s);
+  };
+  std::string headers;
+  for (std::size_t i = 0; i < (at_limit ? 256U : 257U); ++i) {
+    headers += "X-" + std::to_string(i) + ": y\r\n";
+  }
+  CHECK(sent(headers) == events);
+  std::string nested;
+  for (std::size_t i = 0; i < (at_limit ? 16U : 17U); ++i) {
+    const std::string boundary = "b" + std::to_string(i) + "e";
+    nested +=
+        "Content-Type: multipart/mixed; boundary=" + boundary + "\r\n\r\n--" + boundary + "\r\n";
+  }
+  CHECK(sent(nested) == events);
+}
+
+TEST_CASE("SMTP: a change of protocol after too many others is refused, and said") {
+  for (const std::size_t tunnels : {std::size_t{7}, std::size_t{8}}) {
+    Stage s;
+    for (std::size_t i = 0; i < tunnels; ++i) {
+      s.client("CONNECT h:25 HTTP/1.1\r\nHost: h\r\n\r\n");
+      s.server("HTTP/1.1 200 ok\r\n\r\n");
+    }
+    s.told.clear();  // each parser counts its transactions from zero
+    begin(s);
+    REQUIRE(s.flow.app == AppProto::smtp);
+    s.client("STARTTLS\r\n");
+    s.server("220 go\r\n");
+    CHECK(events_of(s) == (tunnels < 8 ? Events{} : Events{"smtp.failed_protocol_change"}));
+  }
+}
+
+TEST_CASE("HTTP: a change of protocol after too many others is refused, and said") {
+  Stage s;
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < 9; ++i) {
+    s.told.clear();
+    s.client("CONNECT h:25 HTTP/1.1\r\nHost: h\r\n\r\n");
+    s.server("HTTP/1.1 200 ok\r\n\r\n");
+    const Events events = events_of(s);
+    if (std::ranges::find(events, "http.failed_protocol_change") != events.end()) refused = i + 1;
+  }
+  CHECK(refused == 9);
+}
+
 }  // namespace
 }  // namespace menshen::sensor::testing

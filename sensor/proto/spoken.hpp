@@ -12,6 +12,8 @@ namespace menshen::sensor {
 [[nodiscard]] AppProto spoken_by(const Flow& flow, Direction side) noexcept;
 // What the peers spoke before they changed to another protocol; unknown: they did not.
 [[nodiscard]] AppProto spoken_before(const Flow& flow) noexcept;
+// What the peers agree to change to next will be looked at: they did not change too often before.
+[[nodiscard]] bool may_change_protocol(const Flow& flow) noexcept;
 // This packet showed that the two sides speak different protocols.
 [[nodiscard]] bool shows_mismatch(const Flow& flow, const PacketMeta& packet) noexcept;
 

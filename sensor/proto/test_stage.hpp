@@ -16,6 +16,7 @@ struct Told {
   std::vector<std::pair<std::string, std::string>> buffers;
   std::vector<std::string> events;
   std::string eve;
+  std::string carried_eve;
   std::size_t changes = 0;
   bool ended = false;
 
@@ -111,6 +112,7 @@ class Stage : public TransactionObserver {
       t.events.emplace_back(proto_event_info(event).name);
     }
     t.eve = transaction.eve();
+    t.carried_eve = transaction.carried_eve();
     return t;
   }
 

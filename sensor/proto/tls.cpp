@@ -63,6 +63,7 @@ class TlsParser final : public Parser {
           break;
         }
         if (side.body_left == 0) continue;
+        if (side.content == heartbeat) judge_heartbeat(side, sides_[index(reverse(direction))]);
         if (++records > records_in_feed_max) event(ProtoEvent::tls_too_many_records_in_packet);
       }
       const Bytes part = bytes.first(std::min<std::size_t>(side.body_left, bytes.size()));
@@ -104,8 +105,9 @@ class TlsParser final : public Parser {
     bool ciphered = false;  // what follows is encrypted
     bool application = false;
     bool quiet = false;
-    std::vector<std::byte> held;    // of a handshake message that is not whole
-    std::vector<std::byte> record;  // of a heartbeat or SSL 2 record that is not whole
+    std::optional<std::size_t> heartbeat_asked;  // bytes of a heartbeat without an answer
+    std::vector<std::byte> held;                 // of a handshake message that is not whole
+    std::vector<std::byte> record;               // of a heartbeat or SSL 2 record that is not whole
   };
 
   static std::size_t index(Direction direction) noexcept {
@@ -190,6 +192,17 @@ class TlsParser final : public Parser {
         return ParserStatus::more;
       default:
         return ParserStatus::more;
+    }
+  }
+
+  // An answer repeats its request (RFC 6520 4): a longer one carries what else was in the memory,
+  // which shows even where both are encrypted.
+  void judge_heartbeat(Side& side, Side& other) {
+    const auto asked = std::exchange(other.heartbeat_asked, std::nullopt);
+    if (!asked) {
+      side.heartbeat_asked = side.body_left;
+    } else if (side.body_left > *asked) {
+      event(ProtoEvent::tls_dataleak_heartbeat_mismatch);
     }
   }
 

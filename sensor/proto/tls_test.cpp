@@ -347,4 +347,17 @@ TEST_CASE("a heartbeat that asks for more than it sends") {
   CHECK(has_event(sent(4, 19), "tls.invalid_heartbeat_message"));
 }
 
+TEST_CASE("a heartbeat's answer that is longer than what was asked") {
+  const auto answered = [](std::size_t asked, std::size_t answer) {
+    Stage s;
+    s.client(record(22, client_hello("a.cn")));
+    s.client(record(24, "\x01"s + be(2, asked) + std::string(asked + 16, 'p')), 4);
+    s.server(record(24, "\x02"s + be(2, answer) + std::string(answer + 16, 'p')), 5);
+    return s.told.at(0);
+  };
+  CHECK_FALSE(has_event(answered(20, 20), "tls.dataleak_heartbeat_mismatch"));
+  CHECK_FALSE(has_event(answered(20, 19), "tls.dataleak_heartbeat_mismatch"));
+  CHECK(has_event(answered(20, 21), "tls.dataleak_heartbeat_mismatch"));
+}
+
 }  // namespace menshen::sensor

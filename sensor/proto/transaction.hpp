@@ -50,6 +50,8 @@ class Transaction {
   [[nodiscard]] virtual bool complete(Direction direction) const noexcept = 0;
   // The protocol's own EVE object ("http": {...}) as JSON text, from what is known now.
   [[nodiscard]] virtual std::string eve() const = 0;
+  // Another protocol's object, of what this one carries: "dns" of HTTP/2. Empty: none.
+  [[nodiscard]] virtual std::string carried_eve() const { return {}; }
 
   // What rules see: the fields above, and those of the files it carries (file.hpp).
   [[nodiscard]] std::size_t field_count(Buffer buffer) const noexcept;
