@@ -226,6 +226,45 @@ void add_sensor_limits(std::vector<SettingDefinition>& table) {
       });
 }
 
+void add_sensor_files(std::vector<SettingDefinition>& table) {
+  table.insert(
+      table.end(),
+      {
+          integer("sensor.file_kib", "1024", 16, 65536,
+                  {"每个文件为规则、留存与扫描保留的数据量（KiB），其后只计入大小与摘要",
+                   "What is kept of each file for rules, the file store and the scan, in KiB; the "
+                   "rest is hashed and counted"}),
+          path("sensor.filestore_directory", "",
+               {"filestore 规则要求留存的文件存放于此，按 SHA-256 命名，例如 "
+                "/var/lib/menshen/sensor/files；留空则不留存",
+                "Where files lie that a rule wants stored (filestore), named by their SHA-256, for "
+                "example /var/lib/menshen/sensor/files; empty: none are stored"}),
+          integer("sensor.filestore_mib", "1024", 1, 16'777'216,
+                  {"留存文件总量上限（MiB）；已满则不再留存并计数，不覆盖已有文件",
+                   "All stored files together, in MiB; beyond, no more are stored, and counted; "
+                   "what is there stays"}),
+          integer("sensor.filestore_free_mib", "1024", 0, 16'777'216,
+                  {"所在文件系统至少保留的空闲空间（MiB）；不足则不再留存并计数",
+                   "Free space that the store leaves on its file system, in MiB; with less, no "
+                   "more are stored, and counted"}),
+          integer("sensor.filestore_days", "30", 0, 3650,
+                  {"留存文件自最后一次出现起保留的天数；0 为不删除",
+                   "Days for which a stored file is kept after it was last seen; 0: for ever"}),
+          integer("sensor.files_waiting_mib", "64", 1, 65536,
+                  {"等待留存或扫描的文件内容上限（MiB，各自计算）；超出部分不处理并计数",
+                   "Contents that may wait to be stored, and as many to be scanned, in MiB; more "
+                   "are left out and counted"}),
+          path("sensor.clamd_socket", "",
+               {"clamd 的 Unix 套接字，例如 /run/clamav/clamd.ctl；留空则不扫描。扫描在传输之后"
+                "进行，不阻断",
+                "Unix socket of clamd, for example /run/clamav/clamd.ctl; empty: files are not "
+                "scanned. A scan comes after the transfer and blocks nothing"}),
+          integer("sensor.clamd_seconds", "10", 1, 120,
+                  {"等待 clamd 扫描一个文件的最长时间（秒）",
+                   "Seconds that clamd may take for one file"}),
+      });
+}
+
 void add_policy(std::vector<SettingDefinition>& table) {
   table.insert(
       table.end(),
@@ -511,6 +550,7 @@ std::vector<SettingDefinition> make_table() {
   add_inspection(table);
   add_sensor(table);
   add_sensor_limits(table);
+  add_sensor_files(table);
   add_policy(table);
   add_audit(table);
   add_forward(table);

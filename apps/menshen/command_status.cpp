@@ -116,6 +116,18 @@ void print_sensor(const Cli& cli, const Json& sensor) {
                            cli.say("写入", "written"), number(*events, "written"),
                            cli.say("丢弃", "dropped"), number(*events, "dropped"))});
   }
+  if (const auto files = sensor.find("files"); files != sensor.end()) {
+    std::uint64_t left_out = 0;
+    for (const char* reason : {"full", "disk_low", "failed", "refused"}) {
+      left_out += files->value(reason, std::uint64_t{0});
+    }
+    table.add({cli.say("文件", "files"),
+               fmt::format("{} {}, {} {}, {} {} ({} {}), {} {}", cli.say("留存", "stored"),
+                           number(*files, "stored"), cli.say("未留存", "not stored"), left_out,
+                           cli.say("扫描", "scanned"), number(*files, "scanned"),
+                           cli.say("检出", "infected"), number(*files, "infected"),
+                           cli.say("未扫描", "not scanned"), number(*files, "unscanned"))});
+  }
   print_out(table.render("  "));
   print_reasons(cli, sensor.at("drops"), "packets", cli.say("丢弃原因", "dropped, by reason"));
 }

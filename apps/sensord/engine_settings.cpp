@@ -70,6 +70,30 @@ Result<sensor::EngineOptions> engine_options(const Settings& settings) {
   options.exceptions =
       MENSHEN_TRY(parse_list<sensor::ExceptionPolicies>(settings, "sensor.exception_policies"));
   options.defrag = defrag_bounds(settings);
+  options.file_bytes_max = number(settings, "sensor.file_kib") << 10U;
+  const bool stored = !settings.text("sensor.filestore_directory").empty();
+  const bool scanned = !settings.text("sensor.clamd_socket").empty();
+  options.hand_over = scanned  ? sensor::FileHandOver::all
+                      : stored ? sensor::FileHandOver::wanted
+                               : sensor::FileHandOver::none;
+  return options;
+}
+
+FileKeeperOptions file_keeper_options(const Settings& settings) {
+  const auto mebibytes = [&](const char* key) {
+    return static_cast<std::uint64_t>(settings.integer(key)) << 20U;
+  };
+  FileKeeperOptions options;
+  if (const auto& directory = settings.text("sensor.filestore_directory"); !directory.empty()) {
+    options.store = {
+        .directory = directory,
+        .bytes_max = mebibytes("sensor.filestore_mib"),
+        .free_bytes_min = mebibytes("sensor.filestore_free_mib"),
+        .keep_for = std::chrono::hours(24 * settings.integer("sensor.filestore_days"))};
+  }
+  options.clamd_socket = settings.text("sensor.clamd_socket");
+  options.clamd_timeout = std::chrono::seconds(settings.integer("sensor.clamd_seconds"));
+  options.waiting_bytes_max = mebibytes("sensor.files_waiting_mib");
   return options;
 }
 

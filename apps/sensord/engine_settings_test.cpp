@@ -55,4 +55,32 @@ TEST_CASE("a list's wrong entry is named with its setting") {
   CHECK(policies.error().text.zh.find("flow-limit=drop-flow") != std::string::npos);
 }
 
+TEST_CASE("the settings of files reach the engine and the keeper") {
+  const auto keeper_of = [](const std::string& text) {
+    Diagnostics diagnostics("f", text);
+    return file_keeper_options(*Settings::parse(settings_table(), text, diagnostics));
+  };
+  CHECK(options_of("")->hand_over == sensor::FileHandOver::none);
+  CHECK(options_of("")->file_bytes_max == sensor::FileLimits{}.kept);
+  CHECK_FALSE(keeper_of("").store);
+  CHECK(keeper_of("").clamd_socket.empty());
+  const std::string stored = "sensor:\n  filestore_directory: /f\n";
+  CHECK(options_of(stored)->hand_over == sensor::FileHandOver::wanted);
+  CHECK(keeper_of(stored).store->directory == "/f");
+  const std::string all =
+      "sensor:\n  filestore_directory: /f\n  filestore_mib: 7\n  filestore_free_mib: 3\n"
+      "  filestore_days: 2\n  files_waiting_mib: 5\n  file_kib: 32\n"
+      "  clamd_socket: /s\n  clamd_seconds: 4\n";
+  CHECK(options_of(all)->hand_over == sensor::FileHandOver::all);
+  CHECK(options_of(all)->file_bytes_max == 32U << 10U);
+  const FileKeeperOptions keeper = keeper_of(all);
+  CHECK(keeper.store->directory == "/f");
+  CHECK(keeper.store->bytes_max == 7U << 20U);
+  CHECK(keeper.store->free_bytes_min == 3U << 20U);
+  CHECK(keeper.store->keep_for == std::chrono::hours(48));
+  CHECK(keeper.waiting_bytes_max == 5U << 20U);
+  CHECK(keeper.clamd_socket == "/s");
+  CHECK(keeper.clamd_timeout == std::chrono::seconds(4));
+}
+
 }  // namespace menshen::apps

@@ -65,6 +65,24 @@ audit::Severity severity_of_priority(std::uint32_t priority) noexcept {
   }
 }
 
+audit::Record to_file_record(const Event& event, const sensor::DomainNames* names) {
+  audit::Record record;
+  Json detail = Json::object();
+  record.time = event.time;
+  record.kind = audit::Kind::alert;
+  record.severity = audit::Severity::high;
+  record.outcome = audit::Outcome::allowed;
+  record.action = "file.virus";
+  add_flow(record, event, names, detail);
+  Json file = Json::parse(event.detail, nullptr, false);
+  if (!file.is_discarded()) {
+    file.erase("stored");  // not known yet
+    detail["file"] = std::move(file);
+  }
+  record.detail = to_line(detail);
+  return record;
+}
+
 std::optional<audit::Record> to_audit_record(const Event& event, const sensor::DomainNames* names) {
   const bool alert = event.kind == EventKind::alert;
   // An alert that blocked says so itself; a drop record of the same rule would count the attack

@@ -14,6 +14,10 @@ namespace menshen::apps {
 [[nodiscard]] std::optional<audit::Record> to_audit_record(const sensor::Event& event,
                                                            const sensor::DomainNames* names);
 
+// Of a fileinfo event, for what is found in the file later: says everything but what that is.
+[[nodiscard]] audit::Record to_file_record(const sensor::Event& event,
+                                           const sensor::DomainNames* names);
+
 // EVE's alert.severity 1..255 -> ours.
 [[nodiscard]] audit::Severity severity_of_priority(std::uint32_t priority) noexcept;
 

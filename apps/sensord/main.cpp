@@ -60,6 +60,9 @@ Result<void> enter(const Daemon& daemon) {
   if (const auto& file = settings.text("sensor.events_file"); !file.empty()) {
     plan.read_write.push_back(std::filesystem::path(file).parent_path());
   }
+  if (const auto& files = settings.text("sensor.filestore_directory"); !files.empty()) {
+    plan.read_write.emplace_back(files);
+  }
   return confine(daemon, "sandbox.sensord_user", plan);
 }
 
@@ -68,6 +71,23 @@ Result<std::unique_ptr<EventFile>> open_events(const Settings& settings) {
   if (file.empty()) return std::unique_ptr<EventFile>{};
   return EventFile::open(file,
                          static_cast<std::size_t>(settings.integer("sensor.events_waiting_max")));
+}
+
+// Null: files are neither stored nor scanned.
+Result<std::unique_ptr<FileKeeper>> open_files(const Settings& settings, EventFile* events,
+                                               audit::Client& audit) {
+  FileKeeperOptions options = file_keeper_options(settings);
+  if (!options.store && options.clamd_socket.empty()) return std::unique_ptr<FileKeeper>{};
+  return FileKeeper::start(
+      std::move(options),
+      {.event =
+           [events](std::string line) {
+             if (events == nullptr) return;
+             std::vector<std::string> lines;
+             lines.push_back(std::move(line));
+             events->push(std::move(lines));
+           },
+       .record = [&audit](audit::Record record) { audit.submit(std::move(record)); }});
 }
 
 Result<void> serve(Daemon& daemon, EventLoop& loop, ControlServer& control, SensorService& service,
@@ -115,6 +135,10 @@ Result<void> run(Daemon& daemon) {
   if (const std::filesystem::path events = settings.text("sensor.events_file"); !events.empty()) {
     MENSHEN_CHECK(prepare_directory(events.parent_path(), settings, "sandbox.sensord_user", 0750));
   }
+  if (const std::filesystem::path files = settings.text("sensor.filestore_directory");
+      !files.empty()) {
+    MENSHEN_CHECK(prepare_directory(files, settings, "sandbox.sensord_user", 0750));
+  }
   auto watch = MENSHEN_TRY(PolicyWatch::make(active_policy_file(policy_state)));
   EventLoop loop;
   const auto control =
@@ -131,16 +155,17 @@ Result<void> run(Daemon& daemon) {
   const auto events = MENSHEN_TRY(open_events(settings));
   const auto audit =
       MENSHEN_TRY(audit::Client::start(audit_client_options(settings, "sensord", state)));
+  const auto files = MENSHEN_TRY(open_files(settings, events.get(), *audit));
   const auto reloader = MENSHEN_TRY(RuleReloader::make());
   PolicyLabeler labeler;
-  SensorSink sink(events.get(), *audit, labeler);
+  SensorSink sink(events.get(), files.get(), *audit, labeler);
   // The first packets must find their labels: the policy goes in before the worker runs.
   if (auto active = watch.read(system_clock()); active && *active)
     labeler.set_policy((*active)->policy);
   const auto worker =
       MENSHEN_TRY(Worker::start(std::move(port), options, rules.rules, labeler, sink));
-  const SensorService::Parts parts{*worker, sink,      events.get(), *audit,
-                                   watch,   *reloader, statistics};
+  const SensorService::Parts parts{*worker, sink,  events.get(), files.get(),
+                                   *audit,  watch, *reloader,    statistics};
   SensorService service(settings, std::move(rules), parts);
   service.record({audit::Kind::system,
                   audit::Severity::info,
@@ -154,6 +179,7 @@ Result<void> run(Daemon& daemon) {
 
   notify_stopping();
   worker->stop();
+  if (files != nullptr) files->stop();
   service.record({audit::Kind::system,
                   served ? audit::Severity::info : audit::Severity::high,
                   served ? audit::Outcome::success : audit::Outcome::failure,

@@ -79,6 +79,13 @@ Json port_json(const sensor::PortCounters& port) {
           {"reset_failed", port.reset_failed}};
 }
 
+Json files_json(const FileKeeperStats& files) {
+  return {{"bytes", files.bytes},     {"stored", files.stored},     {"known", files.known},
+          {"full", files.full},       {"disk_low", files.disk_low}, {"failed", files.failed},
+          {"scanned", files.scanned}, {"infected", files.infected}, {"unscanned", files.unscanned},
+          {"refused", files.refused}, {"waiting", files.waiting}};
+}
+
 std::int64_t age_days(const LoadedRules& rules) {
   if (rules.files.empty()) return 0;
   const auto age = std::filesystem::file_time_type::clock::now() - rules.newest;
@@ -218,6 +225,7 @@ Json SensorService::status() const {
                       {"dropped", events.dropped},
                       {"waiting", events.waiting}};
   }
+  if (parts_.files != nullptr) json["files"] = files_json(parts_.files->stats());
   return json;
 }
 

@@ -26,6 +26,7 @@ class SensorService {
     Worker& worker;
     SensorSink& sink;
     EventFile* events = nullptr;  // null: none is written
+    FileKeeper* files = nullptr;  // null: files are neither stored nor scanned
     audit::Client& audit;
     PolicyWatch& watch;
     RuleReloader& reloader;
