@@ -62,13 +62,16 @@ TEST_CASE("rotated and compressed event files are read, older flows and broken l
 
 TEST_CASE("event files beyond the limit are told") {
   const testkit::TempDir dir;
-  for (std::size_t i = 0; i < event_files_max; ++i)
-    std::ofstream(dir.path() / ("eve.json." + std::to_string(i)));
+  const auto make = [&](const std::string& name) {
+    const std::ofstream file(dir.path() / name);
+    REQUIRE(file.is_open());
+  };
+  for (std::size_t i = 0; i < event_files_max; ++i) make("eve.json." + std::to_string(i));
   const auto missing = [&] {
     return read_recorded_flows({dir.path() / "eve.json", {}, 0}, [](const auto&) {}).missing.size();
   };
   CHECK(missing() == 0);
-  std::ofstream(dir.path() / "eve.json");
+  make("eve.json");
   CHECK(missing() == 1);
 }
 

@@ -67,7 +67,7 @@ class PolicyService {
   struct Candidate {
     ActivePolicy active;
     std::optional<policy::Policy> policy;  // nothing: the diagnostics have errors
-    Json diagnostics;
+    Json diagnostics = Json::object();
     std::vector<policy::Change> changes;
     std::uint32_t confirm_seconds = 0;  // 0: needs no confirmation
   };
