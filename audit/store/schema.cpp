@@ -59,7 +59,7 @@ constexpr std::array<Item, 18> items{{
     {"pending_delete",
      "CREATE TRIGGER pending_delete BEFORE DELETE ON pending BEGIN "
      "SELECT RAISE(ABORT, 'audit records are never deleted') "
-     "WHERE NOT EXISTS (SELECT 1 FROM block WHERE first <= OLD.n AND OLD.n < first + 256); END"},
+     "WHERE OLD.n >= COALESCE((SELECT MAX(first) + 256 FROM block), OLD.n); END"},
     {"node_update",
      "CREATE TRIGGER node_update BEFORE UPDATE ON node BEGIN "
      "SELECT RAISE(ABORT, 'the tree never changes'); END"},

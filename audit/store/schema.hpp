@@ -10,7 +10,7 @@
 
 namespace menshen::audit {
 
-inline constexpr std::int64_t store_format = 2;  // PRAGMA user_version
+inline constexpr std::int64_t store_format = 3;  // PRAGMA user_version
 
 // What a segment says of itself and of all before it, so that it can be checked alone.
 struct SegmentHead {

@@ -122,8 +122,10 @@ Result<Database> Database::open(const std::filesystem::path& path, Mode mode, co
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, busy_timeout_ms);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  // A hostile file must not run code of its own (views, expressions in the schema).
-  MENSHEN_CHECK(database.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON"));
+  // A hostile file must not run code of its own (views, expressions in the schema). In its sandbox
+  // a daemon has no folder for the temporary file that a large statement's rollback would take.
+  MENSHEN_CHECK(database.execute(
+      "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY"));
   return database;
 }
 

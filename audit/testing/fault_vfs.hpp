@@ -1,5 +1,6 @@
 // A SQLite VFS that passes everything on to the default one until the N-th write, sync or truncate,
-// which fails; with `persistent`, so does every one after it (a full disk). For tests.
+// which fails; with `persistent`, so does every one after it (a full disk). Temporary files are
+// refused. For tests.
 #pragma once
 
 #include <sqlite3.h>
@@ -21,6 +22,9 @@ class FaultVfs {
       auto* self = static_cast<FaultVfs*>(vfs->pAppData);
       auto* wrapper = reinterpret_cast<File*>(file);
       wrapper->self = self;
+      wrapper->base.pMethods = nullptr;
+      // Where the daemons run there is no folder for temporary files.
+      if (path == nullptr) return SQLITE_CANTOPEN;
       const int result = self->base_->xOpen(self->base_, path, wrapper->real(), flags, out);
       wrapper->base.pMethods = result == SQLITE_OK ? &self->methods_ : nullptr;
       return result;
