@@ -204,7 +204,7 @@ int steps_to_fold(std::uint64_t blocks) {
   sqlite3* raw = nullptr;
   REQUIRE(sqlite3_open((options.directory / "segment-000001.db").c_str(), &raw) == SQLITE_OK);
   const Handle<sqlite3, &sqlite3_close> db(raw);
-  REQUIRE(sqlite3_exec(raw, "INSERT INTO block SELECT MAX(first) + 256, 'x' FROM block", nullptr,
+  REQUIRE(sqlite3_exec(raw, "INSERT INTO block SELECT MAX(first) + 256, x'00' FROM block", nullptr,
                        nullptr, nullptr) == SQLITE_OK);
   sqlite3_stmt* prepared = nullptr;
   REQUIRE(sqlite3_prepare_v2(raw, "DELETE FROM pending", -1, &prepared, nullptr) == SQLITE_OK);
