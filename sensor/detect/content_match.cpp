@@ -163,7 +163,7 @@ class Matcher {
       const auto [begin, end] = groups[capture.group];
       const std::size_t length = std::min(end - begin, captured_bytes_max);
       scratch_.captured.push_back(
-          {&regex, &capture, std::string(as_text(buffer_.bytes.subspan(begin, length)))});
+          {&capture, std::string(as_text(buffer_.bytes.subspan(begin, length)))});
     }
   }
   void note_replaced(const Content& content, std::size_t place) {

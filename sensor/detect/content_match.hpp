@@ -29,9 +29,8 @@ struct MatchScratch {
   // buffer where it could. Until it does, the answer stays no.
   std::optional<std::size_t> absent;
   // What expressions with captures caught in the lists that held, the oldest first; the caller
-  // clears it. At most captured_max.
+  // clears it before each rule. At most captured_max.
   struct Captured {
-    const RegexTest* test = nullptr;
     const Capture* capture = nullptr;
     std::string value;  // cut to captured_bytes_max
   };

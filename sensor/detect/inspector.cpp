@@ -112,6 +112,7 @@ bool Inspector::Impl::applies(const Rule& rule, const PacketView& view, Flow* fl
 }
 
 bool Inspector::Impl::match_lists(const Rule& rule, const Subject& subject) {
+  scratch_.captured.clear();
   for (const TestList& list : rule.lists) {
     BufferView buffer = subject.payload;
     if (list.buffer.kind != BufferKind::payload) {
@@ -146,7 +147,7 @@ void Inspector::Impl::fire(RuleIndex index, const PacketView& view, Flow* flow, 
     match.carried = transaction->carried_eve();
   }
   if (reported) match.payload = as_text(payload.first(std::min(payload.size(), excerpt_max)));
-  if (fired.captures) keep_captures(fired, flow);
+  if (fired.captures) keep_captures(flow);
   // As if two rules stood there, one for each side.
   const bool twice = fired.two_rules && match_both_ways(fired, view);
   if (twice) matches_.push_back(match);
@@ -178,7 +179,6 @@ void Inspector::Impl::begin(PacketMeta& packet) {
   matches_.clear();
   findings_.clear();
   with_protocol_.clear();
-  scratch_.captured.clear();
   packet_captures_.clear();
   budget_ = options_.candidates_max;
 }

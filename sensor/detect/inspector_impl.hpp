@@ -133,7 +133,7 @@ class Inspector::Impl {
   // inspector_state.cpp
   [[nodiscard]] bool match_state(const Rule& rule, const PacketView& view, Flow* flow);
   void change_state(const Rule& rule, const PacketView& view, Flow* flow);
-  void keep_captures(const Rule& rule, Flow* flow);
+  void keep_captures(Flow* flow);
   [[nodiscard]] RateAnswer rate(const Rule& rule, const Threshold& threshold, const Match& match,
                                 Flow* flow);
   [[nodiscard]] bool count_tags(const PacketMeta& packet);

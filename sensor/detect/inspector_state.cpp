@@ -164,29 +164,16 @@ void keep(std::vector<std::pair<std::string, std::string>>& captures, const std:
   }
 }
 
-bool has_test(const std::vector<Test>& tests, const RegexTest* wanted) {
-  return std::ranges::any_of(tests, [&](const Test& test) {
-    if (const auto* decode = std::get_if<Base64Decode>(&test.what)) {
-      return has_test(decode->tests, wanted);
-    }
-    return std::get_if<RegexTest>(&test.what) == wanted;
-  });
-}
-
 }  // namespace
 
-void Inspector::Impl::keep_captures(const Rule& rule, Flow* flow) {
+void Inspector::Impl::keep_captures(Flow* flow) {
   for (auto& captured : scratch_.captured) {
-    const bool own = std::ranges::any_of(
-        rule.lists, [&](const TestList& list) { return has_test(list.tests, captured.test); });
-    if (!own) continue;
     if (captured.capture->scope == Capture::Scope::packet) {
       keep(packet_captures_, captured.capture->name, std::move(captured.value));
     } else if (flow != nullptr) {
       keep(state_of(*flow).captures, captured.capture->name, std::move(captured.value));
     }
   }
-  scratch_.captured.clear();
 }
 
 std::string Inspector::Impl::metadata(const Flow& flow) const {

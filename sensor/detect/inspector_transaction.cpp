@@ -204,6 +204,7 @@ Inspector::Impl::Answer Inspector::Impl::check_candidate(TransactionState::Candi
   const bool asks_state = !wanted.bits.empty() || !wanted.ints.empty();
   if (asks_state && !match_state(wanted, asked, &flow)) return Answer::wait;
   if (!worth_another_look(candidate, transaction, view.direction, progress)) return Answer::wait;
+  scratch_.captured.clear();
   const TransactionState::Candidate before = candidate;
   candidate.waits_on = UINT32_MAX;
   candidate.absent.reset();

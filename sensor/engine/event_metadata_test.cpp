@@ -80,6 +80,26 @@ TEST_CASE("metadata: what a rule caught that did not match is told nowhere") {
         Json::parse("{\"pktvars\":[{\"b\":\"x\"},{\"c\":\"\xef\xbf\xbd\"}]}"));
 }
 
+TEST_CASE("metadata: what other rules caught in vain takes no room") {
+  std::string rules;
+  for (std::size_t i = 1; i <= captured_max; ++i) {
+    rules +=
+        "alert http any any -> any any (http.uri; pcre:\"/(a+)/, flow:x\"; http.user_agent; "
+        "content:!\"agent\"; sid:" +
+        std::to_string(i) + ";)\n";
+  }
+  rules += "alert http any any -> any any (http.uri; pcre:\"/(a+)/, flow:y\"; sid:1000;)\n";
+  Records records;
+  const auto engine = engine_of(rules, records);
+  Conversation talk(*engine, 80);
+  talk.client("GET /aa HTTP/1.1\r\nHost: a\r\nUser-Agent: agent\r\n\r\n");
+  talk.close();
+  engine->flush();
+  const auto alerts = records.of("alert");
+  REQUIRE(alerts.size() == 1);
+  CHECK(alerts[0].at("metadata").at("flowvars") == Json::parse(R"([{"y":"aa"}])"));
+}
+
 TEST_CASE("metadata: captures are bounded in number and length") {
   std::string rules;
   for (std::size_t i = 0; i <= captures_max; ++i) {
