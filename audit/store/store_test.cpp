@@ -153,6 +153,8 @@ TEST_CASE("the same record twice is stored once, another with its name never") {
 }
 
 TEST_CASE("long records in small batches need no temporary file") {
+  // Where several records share a page, and where each needs more than one.
+  const std::size_t length = GENERATE(400, 2'000, 9'000);
   const TempDir folder;
   FaultVfs vfs("menshen-no-temporary");
   StoreOptions options = options_in(folder);
@@ -160,7 +162,7 @@ TEST_CASE("long records in small batches need no temporary file") {
   Store store = open(options);
   for (std::uint64_t n = 1; n <= 600; n += 100) {
     auto records = alerts(n, 100);
-    for (Record& record : records) record.detail = '"' + std::string(4'000, 'x') + '"';
+    for (Record& record : records) record.detail = '"' + std::string(length, 'x') + '"';
     REQUIRE(store.append(records));
   }
   REQUIRE(store.close());
