@@ -1,10 +1,9 @@
 #include "sensor/detect/header_match.hpp"
 
-#include "sensor/detect/reputation.hpp"
-
 #include <algorithm>
 
 #include "sensor/detect/compiled_rules.hpp"
+#include "sensor/detect/reputation.hpp"
 #include "sensor/packet/checksum.hpp"
 #include "sensor/packet/decode.hpp"
 #include "sensor/packet/header_options.hpp"

@@ -131,12 +131,11 @@ std::optional<unsigned> Reputation::category(std::string_view name) const {
 std::optional<unsigned> Reputation::find(const IpAddr& address, unsigned category) const noexcept {
   const bool v4 = address.is_v4();
   for (const Level& level : levels_[category]) {
+    // An IPv6 network around the mapped addresses does not hold IPv4 ones; shorter ones follow.
+    if (v4 && level.length < v4_begins) break;
     const IpAddr network = masked(address, level.length);
     const auto found = std::ranges::lower_bound(level.entries, network, {}, &Entry::network);
-    // An IPv6 network around the mapped addresses does not hold IPv4 ones.
-    if (found == level.entries.end() || found->network != network) continue;
-    if (v4 && level.length < v4_begins) continue;
-    return found->score;
+    if (found != level.entries.end() && found->network == network) return found->score;
   }
   return std::nullopt;
 }

@@ -44,6 +44,12 @@ TEST_CASE("reputation: the longest network speaks, the last line of it, each cat
   CHECK(r.size() == 8);
 }
 
+TEST_CASE("reputation: an IPv6 network around the mapped addresses holds no IPv4 address") {
+  const Reputation r = make("::/0,1,7\n");
+  CHECK(r.find(ip("::1"), 1) == 7U);
+  CHECK_FALSE(r.find(ip("192.0.2.1"), 1));
+}
+
 TEST_CASE("reputation: a line that cannot be read is an error with its place") {
   const std::string_view bad =
       GENERATE("10.0.0.1,1", "10.0.0.1,3,5", "10.0.0.1,1,128", "x,1,5", "10.0.0.0/33,1,5",
