@@ -195,7 +195,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
         (flow->action == FlowAction::pass || flow->label.mode == InspectMode::none))
       return;
     current = &packet;
-    if (options.inline_mode && flow != nullptr) stream.settle(packet);
+    stream.settle(packet);
     inspector.begin(packet);
     const auto by_rules = [&] {
       return !packet.uninspected && (flow == nullptr || !flow->uninspected);

@@ -499,32 +499,34 @@ StreamStage::StreamStage(const StreamOptions& options, StreamObserver& observer,
 
 namespace {
 
-// The half that a segment's payload belongs to and its offset there; null: what it says is not
+// Where a segment's payload stands in its half of the stream; no half: what it says is not
 // compared. A SYN's data is not: it stands at another number.
-HalfStream* half_of(const PacketMeta& packet, std::int64_t& at) noexcept {
+struct Placed {
+  HalfStream* half = nullptr;
+  std::uint64_t begin = 0;  // offset of its first byte that is in the stream
+  std::size_t before = 0;   // its bytes that stand before the stream's first
+};
+Placed place_of(const PacketMeta& packet) noexcept {
   if (packet.flow == nullptr || packet.proto != IpProto::tcp || packet.payload_length == 0 ||
       packet.flow->stream == nullptr || (packet.tcp_flags & (tcp_syn | tcp_rst)) != 0) {
-    return nullptr;
+    return {};
   }
   auto& slot = static_cast<StreamSlot&>(*packet.flow->stream);
   HalfStream& half = slot.half(packet.direction);
-  if (!half.base_known || slot.released || half.depth_reached) return nullptr;
-  at = half.offset_of(tcp_header(packet).seq);
-  return &half;
+  if (!half.base_known || slot.released || half.depth_reached) return {};
+  const std::int64_t at = half.offset_of(tcp_header(packet).seq);
+  if (at >= 0) return {&half, static_cast<std::uint64_t>(at), 0};
+  return {&half, 0, std::min<std::size_t>(static_cast<std::size_t>(-at), packet.payload_length)};
 }
 
 }  // namespace
 
 void StreamStage::settle(PacketMeta& packet) {
   if (rewriter_ == nullptr || options_.mode != SensorMode::inline_) return;
-  std::int64_t at = 0;
-  const HalfStream* half = half_of(packet, at);
+  const auto [half, begin, before] = place_of(packet);
   if (half == nullptr) return;
-  const bool new_bytes = at >= static_cast<std::int64_t>(half->next);
+  const bool new_bytes = before == 0 && begin >= half->next;
   if (new_bytes && half->pending.empty()) return;
-  const std::size_t before =
-      at < 0 ? std::min<std::size_t>(static_cast<std::size_t>(-at), packet.payload_length) : 0;
-  const auto begin = static_cast<std::uint64_t>(std::max<std::int64_t>(at, 0));
   const Bytes bytes = packet.payload().subspan(before);
   if (half->flight.agrees(begin, bytes) && half->pending.agrees(begin, bytes)) return;
   ++counters_.overlaps;
@@ -537,13 +539,8 @@ void StreamStage::settle(PacketMeta& packet) {
 }
 
 void StreamStage::amend(const PacketMeta& packet) {
-  std::int64_t at = 0;
-  HalfStream* half = half_of(packet, at);
-  if (half == nullptr) return;
-  const std::size_t before =
-      at < 0 ? std::min<std::size_t>(static_cast<std::size_t>(-at), packet.payload_length) : 0;
-  half->flight.overwrite(static_cast<std::uint64_t>(std::max<std::int64_t>(at, 0)),
-                         packet.payload().subspan(before));
+  const auto [half, begin, before] = place_of(packet);
+  if (half != nullptr) half->flight.overwrite(begin, packet.payload().subspan(before));
 }
 
 // The first packet of a flow whose beginning was not seen.
