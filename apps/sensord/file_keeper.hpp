@@ -93,6 +93,8 @@ class FileKeeper {
   FileKeeper(const FileKeeper&) = delete;
   FileKeeper& operator=(const FileKeeper&) = delete;
 
+  // Whether files are scanned: only then a job needs its record.
+  [[nodiscard]] bool scans() const noexcept { return clamd_.has_value(); }
   // False: refused, and counted; the job is as it was. Thread-safe.
   bool take(FileJob& job);
   // What waits is stored and told, but no longer scanned. Nothing is taken afterwards.

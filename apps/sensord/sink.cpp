@@ -21,7 +21,8 @@ void SensorSink::on_events(std::span<const sensor::Event> events) {
 }
 
 bool SensorSink::keep(const sensor::Event& event, std::string& line) {
-  FileJob job{std::move(line), event.file, to_file_record(event, &names_), {}};
+  FileJob job{std::move(line), event.file, {}, {}};
+  if (keeper_->scans()) job.record = to_file_record(event, &names_);
   if (keeper_->take(job)) return true;
   line = std::move(job.line);
   return false;
