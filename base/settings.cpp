@@ -57,6 +57,7 @@ class ValueReader {
       case SettingType::choice:
         return widen(choice(node));
       case SettingType::path:
+      case SettingType::optional_path:
         return widen(path(node));
       case SettingType::list:
         return widen(list(node));
@@ -107,7 +108,7 @@ class ValueReader {
   std::optional<std::string> path(const yaml::Node& node) {
     auto value = text(node);
     if (!value || value->substr(0, 1) == "/") return value;
-    if (value->empty() && definition_.fallback.empty()) return value;
+    if (value->empty() && definition_.type == SettingType::optional_path) return value;
     return refuse(node, {fmt::format("“{}”不是绝对路径", *value),
                          fmt::format("\"{}\" is not an absolute path", *value)});
   }
@@ -187,7 +188,8 @@ std::string yaml_value(const SettingDefinition& definition) {
   if (definition.type == SettingType::list) {
     return fmt::format("[{}]", fmt::join(split_list(value), ", "));
   }
-  const bool plain = definition.type != SettingType::text && definition.type != SettingType::path;
+  const bool plain = definition.type != SettingType::text && definition.type != SettingType::path &&
+                     definition.type != SettingType::optional_path;
   constexpr std::string_view special = ":#{}[],&*!|>'\"%@` ";
   if (plain || (!value.empty() && value.find_first_of(special) == std::string_view::npos)) {
     return std::string(value);
@@ -211,6 +213,8 @@ Text type_of(const SettingDefinition& definition) {
               fmt::format("one of {}", fmt::join(definition.choices, ", "))};
     case SettingType::path:
       return {"绝对路径", "absolute path"};
+    case SettingType::optional_path:
+      return {"绝对路径，或为空", "absolute path, or empty"};
     case SettingType::list:
       return {"列表", "list"};
   }

@@ -24,8 +24,16 @@ namespace menshen {
 inline constexpr std::size_t setting_text_bytes_max = 4096;  // text, choice, path, item of a list
 inline constexpr std::size_t setting_items_max = 1024;       // list
 
-// Texts hold no control characters; a path is absolute, or empty where its default is empty.
-enum class SettingType : unsigned char { integer, boolean, text, choice, path, list };
+// Texts hold no control characters; a path is absolute, an optional one may be empty too.
+enum class SettingType : unsigned char {
+  integer,
+  boolean,
+  text,
+  choice,
+  path,
+  optional_path,
+  list
+};
 
 struct SettingDefinition {
   std::string_view key;  // "section.name"

@@ -28,7 +28,15 @@ const std::vector<SettingDefinition>& table() {
        {},
        false,
        {"账本目录", "the log's folder"}},
-      {"audit.key", SettingType::path, "", 0, 0, {}, false, {"签名密钥", "the signing key"}},
+      {"audit.key",
+       SettingType::optional_path,
+       "",
+       0,
+       0,
+       {},
+       false,
+       {"签名密钥", "the signing key"}},
+      {"audit.copy", SettingType::optional_path, "/copy", 0, 0, {}, false, {"副本", "a copy"}},
       {"sensor.inline",
        SettingType::boolean,
        "true",
@@ -86,6 +94,7 @@ void check_defaults(const Settings& settings) {
   CHECK(settings.integer("audit.checkpoint_seconds") == 10);
   CHECK(settings.text("audit.folder") == "/var/lib/menshen");
   CHECK(settings.text("audit.key").empty());
+  CHECK(settings.text("audit.copy") == "/copy");
   CHECK(settings.boolean("sensor.inline"));
   CHECK(settings.text("sensor.on_failure") == "drop");
   CHECK(settings.list("sensor.interfaces") == std::vector<std::string>{"eth1", "eth2"});
@@ -113,6 +122,11 @@ TEST_CASE("what is written counts, the rest keeps its default") {
   CHECK(settings.text("sensor.on_failure") == "bypass");
   CHECK(settings.list("sensor.interfaces").size() == 3);
   CHECK(settings.list("sensor.empty") == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("an optional path can be written empty, whatever its default") {
+  CHECK(parse("audit: {copy: '', key: ''}\n").value().text("audit.copy").empty());
+  CHECK(errors("audit: {copy: relative}\n") == "out-of-range 1:15");
 }
 
 TEST_CASE("each mistake has its place, all in one run") {

@@ -17,6 +17,9 @@ constexpr std::int64_t retention_days_min =
 SettingDefinition path(std::string_view key, std::string_view fallback, Text help) {
   return {key, Type::path, fallback, 0, 0, {}, false, std::move(help)};
 }
+SettingDefinition optional_path(std::string_view key, std::string_view fallback, Text help) {
+  return {key, Type::optional_path, fallback, 0, 0, {}, false, std::move(help)};
+}
 SettingDefinition text(std::string_view key, std::string_view fallback, Text help) {
   return {key, Type::text, fallback, 0, 0, {}, false, std::move(help)};
 }
@@ -102,19 +105,21 @@ void add_sensor(std::vector<SettingDefinition>& table) {
           reload(list("sensor.rules", "/usr/share/menshen/rules",
                       {"检测规则文件；目录表示其中全部 *.rules 文件（按文件名排序）",
                        "Rule files; a folder stands for every *.rules file in it, by name"})),
-          reload(path("sensor.classification", "",
-                      {"规则分类文件 classification.config；留空使用内置分类",
-                       "A classification.config for the rules; empty: the common classes"})),
-          reload(path("sensor.thresholds", "",
-                      {"阈值与抑制文件（threshold.config）；留空则只用规则中的阈值",
-                       "A threshold.config: thresholds and suppressions beside the rules; empty: "
-                       "those in the rules alone"})),
+          reload(
+              optional_path("sensor.classification", "",
+                            {"规则分类文件 classification.config；留空使用内置分类",
+                             "A classification.config for the rules; empty: the common classes"})),
+          reload(optional_path(
+              "sensor.thresholds", "",
+              {"阈值与抑制文件（threshold.config）；留空则只用规则中的阈值",
+               "A threshold.config: thresholds and suppressions beside the rules; empty: "
+               "those in the rules alone"})),
           reload(list(
               "sensor.variables", "",
               {"规则变量，形如 NAME=VALUE，例如 \"HOME_NET=[10.0.0.0/8]\"；覆盖默认值",
                "Variables of the rules as NAME=VALUE, for example \"HOME_NET=[10.0.0.0/8]\"; they "
                "replace the defaults"})),
-          reload(path(
+          reload(optional_path(
               "sensor.reputation_categories", "",
               {"IP 信誉分类文件（编号,短名,说明）；留空则不使用 IP 信誉，含 iprep 的规则不加载",
                "Categories of IP reputation (id,short name,description); empty: none, and "
@@ -122,9 +127,9 @@ void add_sensor(std::vector<SettingDefinition>& table) {
           reload(list("sensor.reputation_files", "",
                       {"IP 信誉文件（地址或网段,分类编号,分值）",
                        "Files of IP reputation (address or network,category id,score)"})),
-          path("sensor.events_file", "/var/log/menshen/eve.json",
-               {"事件文件（EVE JSON，每行一条）；留空则不写",
-                "Event file (EVE JSON, one a line); empty: none"}),
+          optional_path("sensor.events_file", "/var/log/menshen/eve.json",
+                        {"事件文件（EVE JSON，每行一条）；留空则不写",
+                         "Event file (EVE JSON, one a line); empty: none"}),
           integer("sensor.events_waiting_max", "65536", 256, 4'194'304,
                   {"等待写入文件的事件数上限；超出部分丢弃并计数，不影响检测与审计",
                    "Events that may wait for the event file; more are dropped and counted, "
@@ -234,11 +239,12 @@ void add_sensor_files(std::vector<SettingDefinition>& table) {
                   {"每个文件为规则、留存与扫描保留的数据量（KiB），其后只计入大小与摘要",
                    "What is kept of each file for rules, the file store and the scan, in KiB; the "
                    "rest is hashed and counted"}),
-          path("sensor.filestore_directory", "",
-               {"filestore 规则要求留存的文件存放于此，按 SHA-256 命名，例如 "
-                "/var/lib/menshen/sensor/files；留空则不留存",
-                "Where files lie that a rule wants stored (filestore), named by their SHA-256, for "
-                "example /var/lib/menshen/sensor/files; empty: none are stored"}),
+          optional_path(
+              "sensor.filestore_directory", "",
+              {"filestore 规则要求留存的文件存放于此，按 SHA-256 命名，例如 "
+               "/var/lib/menshen/sensor/files；留空则不留存",
+               "Where files lie that a rule wants stored (filestore), named by their SHA-256, for "
+               "example /var/lib/menshen/sensor/files; empty: none are stored"}),
           integer("sensor.filestore_mib", "1024", 1, 16'777'216,
                   {"留存文件总量上限（MiB）；已满则不再留存并计数，不覆盖已有文件",
                    "All stored files together, in MiB; beyond, no more are stored, and counted; "
@@ -254,11 +260,12 @@ void add_sensor_files(std::vector<SettingDefinition>& table) {
                   {"等待留存或扫描的文件内容上限（MiB，各自计算）；超出部分不处理并计数",
                    "Contents that may wait to be stored, and as many to be scanned, in MiB; more "
                    "are left out and counted"}),
-          path("sensor.clamd_socket", "",
-               {"clamd 的 Unix 套接字，例如 /run/clamav/clamd.ctl；留空则不扫描。扫描在传输之后"
-                "进行，不阻断",
-                "Unix socket of clamd, for example /run/clamav/clamd.ctl; empty: files are not "
-                "scanned. A scan comes after the transfer and blocks nothing"}),
+          optional_path(
+              "sensor.clamd_socket", "",
+              {"clamd 的 Unix 套接字，例如 /run/clamav/clamd.ctl；留空则不扫描。扫描在传输之后"
+               "进行，不阻断",
+               "Unix socket of clamd, for example /run/clamav/clamd.ctl; empty: files are not "
+               "scanned. A scan comes after the transfer and blocks nothing"}),
           integer("sensor.clamd_seconds", "10", 1, 120,
                   {"等待 clamd 扫描一个文件的最长时间（秒）",
                    "Seconds that clamd may take for one file"}),
@@ -360,11 +367,12 @@ void add_forward(std::vector<SettingDefinition>& table) {
           path("forward.ca_file", "/etc/ssl/certs/ca-certificates.crt",
                {"验证日志服务器证书的 CA 证书（PEM）",
                 "Authorities that vouch for the log server's certificate (PEM)"}),
-          path("forward.certificate", "",
-               {"本机的客户端证书（PEM，含证书链）；留空则不出示",
-                "Client certificate of this appliance (PEM, with its chain); empty: none"}),
-          path("forward.key", "",
-               {"客户端证书的私钥（PEM）", "Private key of the client certificate (PEM)"}),
+          optional_path(
+              "forward.certificate", "",
+              {"本机的客户端证书（PEM，含证书链）；留空则不出示",
+               "Client certificate of this appliance (PEM, with its chain); empty: none"}),
+          optional_path("forward.key", "",
+                        {"客户端证书的私钥（PEM）", "Private key of the client certificate (PEM)"}),
           text("forward.certificate_name", "",
                {"日志服务器证书须属于的名称；留空则为 forward.syslog 中的主机",
                 "Name that the log server's certificate must be for; empty: the host in "
@@ -385,10 +393,11 @@ void add_forward(std::vector<SettingDefinition>& table) {
                   {"两次收讫确认的间隔（秒）；断线后重发未确认的部分",
                    "Seconds between confirmations; what was not confirmed is sent again after a "
                    "failure"}),
-          path("forward.witness_file", "",
-               {"最新检查点另存的文件，应在另一主机的磁盘上（挂载路径）；留空则不存",
-                "File that is given the newest checkpoint again and again, on another host's disk "
-                "(a mounted path); empty: none"}),
+          optional_path(
+              "forward.witness_file", "",
+              {"最新检查点另存的文件，应在另一主机的磁盘上（挂载路径）；留空则不存",
+               "File that is given the newest checkpoint again and again, on another host's disk "
+               "(a mounted path); empty: none"}),
           path("forward.state_directory", "/var/lib/menshen/forward",
                {"转发位置的目录", "Folder of the forwarding daemon's positions"}),
       });
@@ -403,15 +412,16 @@ void add_collect(std::vector<SettingDefinition>& table) {
                 "留空则不接收",
                 "Addresses that take syslog, such as udp://0.0.0.0:514, tcp://0.0.0.0:601, "
                 "tls://0.0.0.0:6514; empty: none"}),
-          path("collect.certificate", "",
-               {"TLS 接收所用的服务器证书（PEM，含证书链）",
-                "Server certificate for TLS (PEM, with its chain)"}),
-          path("collect.key", "",
-               {"服务器证书的私钥（PEM）", "Private key of the server certificate (PEM)"}),
-          path("collect.ca_file", "",
-               {"验证发送方证书的 CA 证书（PEM）；设置后 TLS 发送方须出示证书",
-                "Authorities that vouch for senders' certificates (PEM); where set, TLS senders "
-                "must show one"}),
+          optional_path("collect.certificate", "",
+                        {"TLS 接收所用的服务器证书（PEM，含证书链）",
+                         "Server certificate for TLS (PEM, with its chain)"}),
+          optional_path("collect.key", "",
+                        {"服务器证书的私钥（PEM）", "Private key of the server certificate (PEM)"}),
+          optional_path(
+              "collect.ca_file", "",
+              {"验证发送方证书的 CA 证书（PEM）；设置后 TLS 发送方须出示证书",
+               "Authorities that vouch for senders' certificates (PEM); where set, TLS senders "
+               "must show one"}),
           list("collect.senders", "",
                {"发送方及其所属安全域，每项为“网段 安全域”或“cn:证书名 安全域”；先匹配者生效",
                 "Senders and the domain their records belong to, each PREFIX DOMAIN or cn:NAME "
@@ -452,9 +462,9 @@ void add_compliance(std::vector<SettingDefinition>& table) {
           text("compliance.ssh_user", "menshen",
                {"采集主机时登录的用户；资产清单可逐台另行指定",
                 "User who logs in on collected hosts; the inventory may name another for a host"}),
-          path("compliance.ssh_identity", "",
-               {"登录所用的私钥文件；留空则使用 ssh 代理",
-                "Private key for the login; empty: what an ssh agent offers"}),
+          optional_path("compliance.ssh_identity", "",
+                        {"登录所用的私钥文件；留空则使用 ssh 代理",
+                         "Private key for the login; empty: what an ssh agent offers"}),
           path("compliance.ssh_known_hosts", "/etc/menshen/known_hosts",
                {"主机公钥文件；不在其中的主机不予连接",
                 "Keys of the hosts; a host that is not in it is not connected to"}),
@@ -572,6 +582,7 @@ bool same(const Settings& a, const Settings& b, const SettingDefinition& definit
     case Type::text:
     case Type::choice:
     case Type::path:
+    case Type::optional_path:
       return a.text(definition.key) == b.text(definition.key);
   }
   return false;

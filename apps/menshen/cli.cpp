@@ -113,6 +113,15 @@ void Cli::print_error(const Error& error) const {
   print_err("menshen: " + escape_controls(error.text.in(lang_)) + "\n");
 }
 
+CLI::Option* add_repeatable(CLI::App& command, const std::string& name,
+                            std::vector<std::string>& into, const std::string& type,
+                            const std::string& help) {
+  return command.add_option(name, into, help)
+      ->type_name(type)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 Result<const Settings*> Cli::settings() {
   if (settings_) return &*settings_;
   auto loaded = MENSHEN_TRY(load_settings(settings_file));

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "apps/common/exit_code.hpp"
 #include "apps/common/settings_table.hpp"
@@ -17,6 +18,11 @@
 #include "base/result.hpp"
 
 namespace menshen::apps {
+
+// An option that may stand several times, one value each.
+CLI::Option* add_repeatable(CLI::App& command, const std::string& name,
+                            std::vector<std::string>& into, const std::string& type,
+                            const std::string& help);
 
 class Cli {
  public:

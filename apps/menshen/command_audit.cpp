@@ -388,14 +388,12 @@ void add_filter(CLI::App& command, const Cli& cli, FilterArguments& arguments) {
   option("--since", arguments.since, "起始时间（含），如 2026-11-23 或 2026-11-23T08:00:00Z",
          "From this time on: 2026-11-23 or 2026-11-23T08:00:00Z", "TIME");
   option("--until", arguments.until, "截止时间（不含）", "Before this time", "TIME");
-  option("--kind", arguments.kinds,
-         "记录类型，可重复：alert drop isolation flow admin policy proof system loss compliance "
-         "external",
-         "Kind, repeatable: alert drop isolation flow admin policy proof system loss compliance "
-         "external",
-         "KIND")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_repeatable(
+      command, "--kind", arguments.kinds, "KIND",
+      cli.say("记录类型，可重复：alert drop isolation flow admin policy proof system loss "
+              "compliance external",
+              "Kind, repeatable: alert drop isolation flow admin policy proof system loss "
+              "compliance external"));
   option("--severity", arguments.severity, "最低级别：info low medium high critical",
          "At least: info low medium high critical", "LEVEL");
   option("--outcome", arguments.outcome, "结果：success failure allowed blocked rejected",
@@ -466,13 +464,9 @@ void add_audit_commands(CLI::App& app, Cli& cli) {
                   cli.say("见证账本须由此公钥签署（PEM）",
                           "The ledger must be signed by this public key (PEM)"))
       ->type_name("FILE");
-  verify_command
-      .add_option("--accept-key", verifying->accept_keys,
-                  cli.say("认可密钥丢失后启用的新密钥指纹，可重复",
-                          "Fingerprint of a key that followed a lost one, repeatable"))
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("FP");
+  add_repeatable(verify_command, "--accept-key", verifying->accept_keys, "FP",
+                 cli.say("认可密钥丢失后启用的新密钥指纹，可重复",
+                         "Fingerprint of a key that followed a lost one, repeatable"));
   verify_command
       .add_option("--proof", verifying->proof,
                   cli.say("只校验证明文件（每行一条），不需要审计库",

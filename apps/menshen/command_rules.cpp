@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "apps/menshen/cli.hpp"
+#include "apps/menshen/rule_arguments.hpp"
 #include "apps/sensord/rules.hpp"
 
 namespace menshen::apps {
@@ -9,11 +10,7 @@ namespace {
 
 struct CheckOptions {
   std::vector<std::string> files;
-  std::vector<std::string> variables;
-  std::string classification;
-  std::string thresholds;
-  std::string reputation_categories;
-  std::vector<std::string> reputation;
+  RuleArguments rules;
   bool json = false;
 };
 
@@ -54,12 +51,7 @@ Json to_json(const sensor::RuleSet& rules, Lang lang) {
 }
 
 Result<ExitCode> check(const Cli& cli, const CheckOptions& options) {
-  auto rule_settings = MENSHEN_TRY(rule_options(options.variables));
-  rule_settings.classification = options.classification;
-  rule_settings.thresholds = options.thresholds;
-  rule_settings.reputation_categories = options.reputation_categories;
-  rule_settings.reputation = {options.reputation.begin(), options.reputation.end()};
-  sensor::RuleSetBuilder builder(std::move(rule_settings));
+  sensor::RuleSetBuilder builder(MENSHEN_TRY(rule_options(options.rules)));
   for (const auto& file : MENSHEN_TRY(find_rule_files(options.files))) {
     MENSHEN_CHECK(builder.add_file(file));
   }
@@ -91,31 +83,7 @@ void add_rules_commands(CLI::App& app, Cli& cli) {
   command.add_option("FILE", options->files, cli.say("规则文件或目录", "Rule files or folders"))
       ->required()
       ->type_name("");
-  command
-      .add_option("--var", options->variables,
-                  cli.say("变量 NAME=VALUE，可重复", "Variable NAME=VALUE, repeatable"))
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      .add_option("--classification", options->classification,
-                  cli.say("classification.config 文件", "classification.config file"))
-      ->type_name("FILE");
-  command
-      .add_option("--threshold-file", options->thresholds,
-                  cli.say("阈值与抑制文件（threshold.config）",
-                          "File of thresholds and suppressions (threshold.config)"))
-      ->type_name("FILE");
-  command
-      .add_option("--reputation-categories", options->reputation_categories,
-                  cli.say("IP 信誉分类文件", "Categories of IP reputation"))
-      ->type_name("FILE");
-  command
-      .add_option("--reputation", options->reputation,
-                  cli.say("IP 信誉文件，可重复", "File of IP reputation, repeatable"))
-      ->type_name("FILE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_rule_arguments(command, cli, options->rules);
   command.add_flag("--json", options->json, cli.say("输出 JSON", "Print JSON"));
 }
 

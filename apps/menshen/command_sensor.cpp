@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "apps/menshen/cli.hpp"
+#include "apps/menshen/rule_arguments.hpp"
 #include "apps/menshen/table.hpp"
 #include "apps/sensord/rules.hpp"
 #include "sensor/engine/replay.hpp"
@@ -13,12 +14,8 @@ struct ReplayArguments {
   std::string pcap;
   std::vector<std::string> rules;
   std::string events;
-  std::vector<std::string> variables;
-  std::string classification;
-  std::string thresholds;
+  RuleArguments rule_arguments;
   std::string cache;
-  std::string reputation_categories;
-  std::vector<std::string> reputation;
   std::uint32_t stats_seconds = 0;
   std::vector<std::string> host_policies;
   std::vector<std::string> exception_policies;
@@ -85,12 +82,8 @@ Result<ExitCode> replay(const Cli& cli, const ReplayArguments& arguments) {
   options.pcap = arguments.pcap;
   options.rules = MENSHEN_TRY(find_rule_files(arguments.rules));
   options.events = arguments.events;
-  options.rule_options = MENSHEN_TRY(rule_options(arguments.variables));
-  options.rule_options.classification = arguments.classification;
-  options.rule_options.thresholds = arguments.thresholds;
+  options.rule_options = MENSHEN_TRY(rule_options(arguments.rule_arguments));
   options.rule_options.pattern_cache = arguments.cache;
-  options.rule_options.reputation_categories = arguments.reputation_categories;
-  options.rule_options.reputation = {arguments.reputation.begin(), arguments.reputation.end()};
   options.engine.stats_seconds = arguments.stats_seconds;
   options.engine.inline_mode = arguments.ips;
   options.engine.verify_checksums = !arguments.no_checksum;
@@ -142,21 +135,7 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
                   cli.say("事件输出文件（每行一条）；- 为标准输出",
                           "File for the events, one a line; - is standard output"))
       ->type_name("FILE");
-  command
-      .add_option("--var", arguments->variables,
-                  cli.say("规则变量 NAME=VALUE，可重复", "Variable NAME=VALUE, repeatable"))
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      .add_option("--classification", arguments->classification,
-                  cli.say("classification.config 文件", "classification.config file"))
-      ->type_name("FILE");
-  command
-      .add_option("--threshold-file", arguments->thresholds,
-                  cli.say("阈值与抑制文件（threshold.config）",
-                          "File of thresholds and suppressions (threshold.config)"))
-      ->type_name("FILE");
+  add_rule_arguments(command, cli, arguments->rule_arguments);
   command
       .add_option("--cache", arguments->cache,
                   cli.say("保存已编译模式库的目录，再次运行时直接取用；不得可被他人写入",
@@ -164,31 +143,19 @@ void add_sensor_commands(CLI::App& app, Cli& cli) {
                           "else may write to it"))
       ->type_name("DIR");
   command
-      .add_option("--reputation-categories", arguments->reputation_categories,
-                  cli.say("IP 信誉分类文件", "Categories of IP reputation"))
-      ->type_name("FILE");
-  command
       .add_option("--stats", arguments->stats_seconds,
                   cli.say("每隔多少秒（按报文时间）输出一条统计记录；0 不输出",
                           "Seconds, by the packets' time, between stats records; 0: none"))
       ->type_name("SECONDS");
   command.add_flag("--no-checksum", arguments->no_checksum,
                    cli.say("不校验校验和", "Do not verify checksums"));
-  const auto repeatable = [&](const char* name, std::vector<std::string>& into, const char* type,
-                              const std::string& help) {
-    command.add_option(name, into, help)
-        ->type_name(type)
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  };
-  repeatable("--reputation", arguments->reputation, "FILE",
-             cli.say("IP 信誉文件，可重复", "File of IP reputation, repeatable"));
-  repeatable("--host-os-policy", arguments->host_policies, "PREFIX=POLICY",
-             cli.say("接收方系统的重叠取舍策略，可重复，例如 10.0.0.0/8=linux",
-                     "How receivers take overlaps, repeatable: 10.0.0.0/8=linux"));
-  repeatable("--exception-policy", arguments->exception_policies, "TRIGGER=POLICY",
-             cli.say("例外策略，可重复，例如 midstream=drop-flow",
-                     "What becomes of what cannot be inspected, repeatable: midstream=drop-flow"));
+  add_repeatable(command, "--host-os-policy", arguments->host_policies, "PREFIX=POLICY",
+                 cli.say("接收方系统的重叠取舍策略，可重复，例如 10.0.0.0/8=linux",
+                         "How receivers take overlaps, repeatable: 10.0.0.0/8=linux"));
+  add_repeatable(
+      command, "--exception-policy", arguments->exception_policies, "TRIGGER=POLICY",
+      cli.say("例外策略，可重复，例如 midstream=drop-flow",
+              "What becomes of what cannot be inspected, repeatable: midstream=drop-flow"));
   command.add_flag(
       "--midstream", arguments->midstream,
       cli.say("重组未见到开头的 TCP 流", "Reassemble TCP flows whose beginning was not seen"));
