@@ -7,6 +7,7 @@
 #include <functional>
 #include <thread>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/pattern_cache.hpp"
 
 namespace menshen::sensor {
@@ -20,9 +21,7 @@ bool is_common(std::string_view pattern) {
       "http/1.", "user-agent", "mozilla/",   "content-type", "content-length",
       "accept",  "host: ",     "connection", ".com",         "www.",
       "windows", "index.php",  ".php?",      "https://",     "http://"};
-  std::string lower(pattern);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string lower = ascii_lower(pattern);
   return std::any_of(std::begin(common), std::end(common), [&](std::string_view c) {
     return lower == c || (lower.size() <= c.size() + 2 && lower.find(c) != std::string::npos);
   });

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "base/file.hpp"
 #include "base/ip.hpp"
 #include "sensor/detect/keyword.hpp"
@@ -19,19 +20,12 @@ constexpr std::pair<std::string_view, DatasetType> type_names[] = {
     {"string", DatasetType::string}, {"md5", DatasetType::md5}, {"sha256", DatasetType::sha256},
     {"ipv4", DatasetType::ipv4},     {"ip", DatasetType::ip},   {"hex", DatasetType::hex}};
 
-int digit_of(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::optional<std::string> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
   std::string bytes;
   for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = digit_of(text[i]);
-    const int low = digit_of(text[i + 1]);
+    const int high = hex_digit(text[i]);
+    const int low = hex_digit(text[i + 1]);
     if (high < 0 || low < 0) return std::nullopt;
     bytes.push_back(static_cast<char>(high * 16 + low));
   }
@@ -39,12 +33,8 @@ std::optional<std::string> from_hex(std::string_view text) {
 }
 
 std::optional<std::string> lower_digits(std::string_view text) {
-  std::string digits(text);
-  for (char& c : digits) {
-    if (digit_of(c) < 0) return std::nullopt;
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c + 32);
-  }
-  return digits;
+  if (std::ranges::any_of(text, [](char c) { return hex_digit(c) < 0; })) return std::nullopt;
+  return ascii_lower(text);
 }
 
 std::optional<std::string> address_bytes(std::string_view text) {

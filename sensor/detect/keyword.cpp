@@ -6,6 +6,8 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 
 // ---- draft --------------------------------------------------------------------------------------
@@ -169,13 +171,6 @@ const std::unordered_map<std::string_view, const Keyword*>& keyword_index() {
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 }  // namespace
 
 const Keyword* find_keyword(std::string_view name) {
@@ -249,9 +244,7 @@ std::optional<std::uint64_t> parse_scaled(std::string_view text) {
       {"kib", 1U << 10U}, {"mib", 1U << 20U}, {"gib", 1U << 30U},
       {"kb", 1U << 10U},  {"mb", 1U << 20U},  {"gb", 1U << 30U},
       {"k", 1U << 10U},   {"m", 1U << 20U},   {"g", 1U << 30U}};
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::string lower = ascii_lower(text);
   for (const auto& [unit, scale] : units) {
     if (lower.starts_with("0x") || !lower.ends_with(unit)) continue;
     factor = scale;

@@ -3,6 +3,7 @@
 #include <array>
 #include <unordered_map>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/keyword.hpp"
 #include "sensor/proto/registry.hpp"
 
@@ -96,9 +97,7 @@ Result<void> parse_tls_value(RuleDraft& draft, const KeywordUse& use) {
   if (content.pattern.empty()) return invalid_value(use.value);
   content.nocase = whole;
   content.startswith = content.endswith = whole;
-  if (whole) {
-    for (char& c : content.pattern) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  }
+  if (whole) content.pattern = ascii_lower(content.pattern);
   draft.add_test_in({BufferKind::transaction, Buffer::count, buffer}, {std::move(content)});
   return {};
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/keyword.hpp"
 
 namespace menshen::sensor {
@@ -12,12 +13,6 @@ namespace {
 constexpr std::size_t pattern_bytes_max =
     255;  // longer ones gain nothing and are refused by other engines too
 constexpr std::int64_t place_max = 1 << 20;  // of offset, depth, distance, within
-
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
 
 Result<void> parse_content(RuleDraft& draft, const KeywordUse& use) {
   Content content;
@@ -73,7 +68,7 @@ Result<void> parse_place(RuleDraft& draft, const KeywordUse& use) {
 Result<void> parse_nocase(RuleDraft& draft, const KeywordUse& use) {
   Content* content = MENSHEN_TRY(modified(draft, use));
   content->nocase = true;
-  content->pattern = lower_case(std::move(content->pattern));
+  content->pattern = ascii_lower(std::move(content->pattern));
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/keyword.hpp"
 
 namespace menshen::sensor {
@@ -17,8 +18,7 @@ Result<void> parse_text(RuleDraft& draft, const KeywordUse& use) {
     content.negated = true;
     text = trim(text.substr(1));
   }
-  content.pattern = MENSHEN_TRY(parse_pattern(unquote(text).value_or(text)));
-  for (char& c : content.pattern) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  content.pattern = ascii_lower(MENSHEN_TRY(parse_pattern(unquote(text).value_or(text))));
   content.nocase = true;
   content.endswith = at_end;
   draft.add_test_in({BufferKind::transaction, to_server, to_client}, {std::move(content)});

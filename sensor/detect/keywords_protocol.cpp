@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/keyword.hpp"
 #include "sensor/proto/dnp3.hpp"
 #include "sensor/proto/enip.hpp"
@@ -221,14 +222,7 @@ Result<void> parse_modbus(RuleDraft& draft, const KeywordUse& use) {
 template <class Names>
 Result<std::uint64_t> number_or_name(const Names& names, std::string_view text) {
   if (const auto number = parse_number(text)) return *number;
-  const auto same = [&](const auto& row) {
-    return std::ranges::equal(row.name, text, [](char a, char b) {
-      const auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-      };
-      return lower(a) == lower(b);
-    });
-  };
+  const auto same = [&](const auto& row) { return ascii_equal_nocase(row.name, text); };
   const auto found = std::ranges::find_if(names, same);
   if (found == names.end()) return invalid_value(text);
   return found->number;

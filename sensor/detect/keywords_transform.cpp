@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.hpp"
 #include "sensor/detect/keyword.hpp"
 #include "sensor/detect/transform.hpp"
 
@@ -33,12 +34,8 @@ std::optional<Base64Mode> base64_mode(std::string_view text) {
       {"rfc4648", Base64Mode::rfc4648},
       {"rfc2045", Base64Mode::rfc2045},
       {"strict", Base64Mode::strict}};
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
   for (const auto& [name, mode] : names) {
-    if (name == lower) return mode;
+    if (ascii_equal_nocase(name, text)) return mode;
   }
   return std::nullopt;
 }

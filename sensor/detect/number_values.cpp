@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 namespace {
 
@@ -201,9 +203,7 @@ constexpr ValueName values[] = {
     {Number::ldap_responses_result_code, "other", 80},
 };
 
-constexpr char fold(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c == '-' ? '_' : c;
-}
+constexpr char fold(char c) { return c == '-' ? '_' : ascii_lower(c); }
 
 bool same(std::string_view a, std::string_view b) noexcept {
   return std::ranges::equal(a, b, [](char x, char y) { return fold(x) == fold(y); });

@@ -7,18 +7,13 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 namespace {
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char l = lower(c);
-  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
 
 void strip_whitespace(std::string& text) {
   text.erase(std::remove_if(text.begin(), text.end(), is_space), text.end());
@@ -34,9 +29,9 @@ void url_decode(std::string& text) {
   for (std::size_t in = 0; in < text.size(); ++in) {
     char c = text[in];
     if (c == '+') c = ' ';
-    if (c == '%' && in + 2 < text.size() && hex_value(text[in + 1]) >= 0 &&
-        hex_value(text[in + 2]) >= 0) {
-      c = static_cast<char>(hex_value(text[in + 1]) * 16 + hex_value(text[in + 2]));
+    if (c == '%' && in + 2 < text.size() && hex_digit(text[in + 1]) >= 0 &&
+        hex_digit(text[in + 2]) >= 0) {
+      c = static_cast<char>(hex_digit(text[in + 1]) * 16 + hex_digit(text[in + 2]));
       in += 2;
     }
     text[out++] = c;
@@ -50,7 +45,7 @@ void header_lowercase(std::string& text) {
   for (char& c : text) {
     if (c == ':') name = false;
     if (c == '\n') name = true;
-    if (name) c = lower(c);
+    if (name) c = ascii_lower(c);
   }
 }
 
@@ -98,14 +93,14 @@ const psl_ctx_t* suffixes() {
 
 void keep_domain(std::string& text) {
   std::string name = text;
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  name = ascii_lower(name);
   const char* found = psl_registrable_domain(suffixes(), name.c_str());
   if (found != nullptr) text = text.substr(static_cast<std::size_t>(found - name.c_str()));
 }
 
 void keep_suffix(std::string& text) {
   std::string name = text;
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  name = ascii_lower(name);
   const char* found = psl_unregistrable_domain(suffixes(), name.c_str());
   if (found != nullptr) text = text.substr(static_cast<std::size_t>(found - name.c_str()));
 }
@@ -149,7 +144,7 @@ void apply(std::string& text, const Transform& transform, TransformScratch& scra
       text.insert(text.begin(), '.');
       break;
     case TransformKind::to_lowercase:
-      std::transform(text.begin(), text.end(), text.begin(), lower);
+      text = ascii_lower(text);
       break;
     case TransformKind::to_uppercase:
       std::transform(text.begin(), text.end(), text.begin(), upper);
@@ -209,13 +204,6 @@ void apply(std::string& text, const Transform& transform, TransformScratch& scra
   }
 }
 
-int base64_value(unsigned char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 }  // namespace
 
 Bytes apply_transforms(Bytes input, std::span<const Transform> transforms,
@@ -233,15 +221,15 @@ bool decode_base64(Bytes input, Base64Mode mode, std::size_t bytes_max, std::str
   std::size_t digits = 0;
   std::size_t padding = 0;
   for (const std::byte byte : input) {
-    const auto c = std::to_integer<unsigned char>(byte);
-    const int value = base64_value(c);
+    const auto c = static_cast<char>(byte);
+    const int value = base64_digit(c);
     if (value < 0) {
       if (c == '=' && mode != Base64Mode::rfc4648) {
         ++padding;
         if (mode == Base64Mode::strict) continue;
         break;
       }
-      const bool blank = mode == Base64Mode::rfc4648 && is_space(static_cast<char>(c));
+      const bool blank = mode == Base64Mode::rfc4648 && is_space(c);
       if (mode == Base64Mode::rfc2045 || blank) continue;
       if (mode == Base64Mode::strict) return false;
       break;

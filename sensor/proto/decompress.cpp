@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/ascii.hpp"
 #include "base/handle.hpp"
 
 namespace menshen::sensor {
@@ -43,9 +44,8 @@ std::optional<ContentCoding> content_coding_of(std::string_view token) noexcept 
        {"deflate", ContentCoding::deflate},
        {"br", ContentCoding::brotli},
        {"zstd", ContentCoding::zstd}}};
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   for (const auto& [name, coding] : names) {
-    if (std::ranges::equal(token, name, {}, lower)) return coding;
+    if (ascii_equal_nocase(token, name)) return coding;
   }
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.hpp"
 #include "sensor/proto/events.hpp"
 
 namespace menshen::sensor {
@@ -48,9 +49,7 @@ Json record_json(const DnsRecord& record, bool resource) {
   if (!record.rdata.empty()) json["rdata"] = record.rdata;
   if (!record.details.empty()) {
     // "soa", "srv": the object is named after its type.
-    std::string key = dns_type_name(record.type);
-    for (char& c : key) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    json[key] = Json::parse(record.details, nullptr, false);
+    json[ascii_lower(dns_type_name(record.type))] = Json::parse(record.details, nullptr, false);
   }
   return json;
 }

@@ -3,21 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 
 namespace {
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 // RFC 4648 5; -1: none of its digits. Some clients send the usual alphabet.
-int base64url_digit(char c) noexcept {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '-' || c == '+') return 62;
-  if (c == '_' || c == '/') return 63;
-  return -1;
-}
+int base64url_digit(char c) noexcept { return base64_digit(c == '-' ? '+' : c == '_' ? '/' : c); }
 
 std::optional<std::string> decode_base64url(std::string_view text) {
   while (text.ends_with('=')) text.remove_suffix(1);
@@ -41,7 +34,7 @@ std::optional<std::string> decode_base64url(std::string_view text) {
 
 bool names_dns_message(std::string_view value) noexcept {
   constexpr std::string_view type = "application/dns-message";
-  const auto same = [](char a, char b) { return lower(a) == b; };
+  const auto same = [](char a, char b) { return ascii_lower(a) == b; };
   return std::search(value.begin(), value.end(), type.begin(), type.end(), same) != value.end();
 }
 

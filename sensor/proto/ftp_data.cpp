@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.hpp"
 #include "sensor/proto/field_transaction.hpp"
 #include "sensor/proto/file.hpp"
 
@@ -34,9 +35,7 @@ class FtpDataParser final : public Parser {
   FtpDataParser(const ParserContext& context, const ExpectedFlow& expected)
       : context_(context), carries_(expected.carries) {
     ++context_.counters.transactions;
-    std::string command = expected.command;
-    for (char& c : command) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    transaction_.add(Buffer::ftpdata_command, command);
+    transaction_.add(Buffer::ftpdata_command, ascii_lower(expected.command));
     file_ = context_.files.open(transaction_, carries_, expected.file);
     const nlohmann::ordered_json json = {{"filename", expected.file},
                                          {"command", expected.command}};

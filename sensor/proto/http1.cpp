@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "base/handle.hpp"
 #include "sensor/proto/http1_events.hpp"
 #include "sensor/proto/http_body.hpp"
@@ -507,9 +508,7 @@ class Http1Parser final : public Parser {
 
   static void set_host(HttpTransaction& transaction, const htp_tx_t* tx) {
     if (tx->request_hostname != nullptr) {
-      transaction.hostname = text_of(tx->request_hostname);
-      for (char& c : transaction.hostname)
-        c = static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+      transaction.hostname = ascii_lower(text_of(tx->request_hostname));
       transaction.buffers.set(Buffer::http_host, transaction.hostname);
     }
     transaction.port = tx->request_port_number;

@@ -1,5 +1,7 @@
 #include "sensor/proto/http1_events.hpp"
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 
 namespace {
@@ -67,13 +69,10 @@ std::optional<ProtoEvent> http1_event_of(std::string_view message, Direction dir
 
 bool is_double_encoded(std::string_view target) noexcept {
   constexpr std::string_view percent = "%25";
-  const auto is_hex = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-  };
   for (auto at = target.find(percent); at != std::string_view::npos;
        at = target.find(percent, at + 1)) {
     const std::string_view rest = target.substr(at + percent.size());
-    if (rest.size() >= 2 && is_hex(rest[0]) && is_hex(rest[1])) return true;
+    if (rest.size() >= 2 && hex_digit(rest[0]) >= 0 && hex_digit(rest[1]) >= 0) return true;
   }
   return false;
 }

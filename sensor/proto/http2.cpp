@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "base/ascii.hpp"
 #include "sensor/proto/doh.hpp"
 #include "sensor/proto/events.hpp"
 #include "sensor/proto/http2_fields.hpp"
@@ -81,8 +82,6 @@ constexpr Number in_direction(Number number, Direction direction) {
 
 constexpr std::size_t index(Direction direction) { return static_cast<std::size_t>(direction); }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 // RFC 3986 2.1, each once.
 std::string percent_decoded(std::string_view text) {
   std::string out;
@@ -108,7 +107,7 @@ std::string host_of(std::string_view authority) {
   const std::size_t bracket = authority.find(']');
   const std::size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
   std::string host(authority.substr(0, colon));
-  std::ranges::transform(host, host.begin(), lower);
+  host = ascii_lower(host);
   return host;
 }
 

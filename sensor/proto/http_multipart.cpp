@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
+
 namespace menshen::sensor {
 
 namespace {
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 bool starts_with_nocase(std::string_view text, std::string_view start) {
-  return text.size() >= start.size() &&
-         std::ranges::equal(text.substr(0, start.size()), start, {}, lower, lower);
+  return text.size() >= start.size() && ascii_equal_nocase(text.substr(0, start.size()), start);
 }
 
 std::string_view trimmed(std::string_view text) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
 #include "sensor/proto/events.hpp"
 
 namespace menshen::sensor {
@@ -15,38 +16,14 @@ constexpr std::size_t line_max = 998;           // RFC 5322 2.1.1; beyond: event
 constexpr std::size_t encoded_line_max = 76;    // RFC 2045 6.8; beyond: event
 constexpr std::size_t pieces_max = 32;          // of one parameter (RFC 2231 3)
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return lower(c); });
-  return out;
-}
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
 }
-bool equal_nocase(std::string_view a, std::string_view b) noexcept {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
 bool starts_nocase(std::string_view text, std::string_view start) noexcept {
-  return text.size() >= start.size() && equal_nocase(text.substr(0, start.size()), start);
-}
-
-int hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-int base64_digit(char c) noexcept {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
+  return text.size() >= start.size() && ascii_equal_nocase(text.substr(0, start.size()), start);
 }
 
 // The next "; name=value" of a structured header, from `at` on.
@@ -110,7 +87,7 @@ std::string mime_parameter(std::string_view value, std::string_view name) {
   std::size_t at = semicolon;
   Parameter parameter;
   while (next_parameter(value, at, parameter)) {
-    if (equal_nocase(parameter.name, name)) return parameter.value;
+    if (ascii_equal_nocase(parameter.name, name)) return parameter.value;
     if (!starts_nocase(parameter.name, name) || parameter.name.size() == name.size() ||
         parameter.name[name.size()] != '*') {
       continue;
@@ -243,16 +220,16 @@ void MimeReader::read_header(std::string_view name, std::string_view value) {
     }
     part_.name = std::move(found);
   };
-  if (equal_nocase(name, "content-type")) {
+  if (ascii_equal_nocase(name, "content-type")) {
     part_.text = starts_nocase(value, "text/plain") || starts_nocase(value, "text/html");
     part_.message = starts_nocase(value, "message/");
     part_.multipart = starts_nocase(value, "multipart/");
     if (part_.name.empty()) set_name("name");
     set_boundary(value);
-  } else if (equal_nocase(name, "content-disposition")) {
+  } else if (ascii_equal_nocase(name, "content-disposition")) {
     set_name("filename");
-  } else if (equal_nocase(name, "content-transfer-encoding")) {
-    const std::string encoding = lower(trim(value));
+  } else if (ascii_equal_nocase(name, "content-transfer-encoding")) {
+    const std::string encoding = ascii_lower(trim(value));
     part_.encoding = encoding == "base64"             ? Encoding::base64
                      : encoding == "quoted-printable" ? Encoding::quoted_printable
                                                       : Encoding::none;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.hpp"
 #include "sensor/proto/events.hpp"
 #include "sensor/proto/message_dissectors.hpp"
 #include "sensor/proto/message_parser.hpp"
@@ -21,12 +22,6 @@ constexpr std::string_view version_start = "SIP/";
 bool is_token(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-.!%*_+`'~").find(c) != std::string_view::npos;
-}
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view trim_blank(std::string_view text) {
@@ -86,7 +81,8 @@ constexpr HeaderKind header_kinds[] = {
 
 const HeaderKind* header_kind(std::string_view name) {
   for (const HeaderKind& kind : header_kinds) {
-    if (same_name(name, kind.name) || (!kind.compact.empty() && same_name(name, kind.compact))) {
+    if (ascii_equal_nocase(name, kind.name) ||
+        (!kind.compact.empty() && ascii_equal_nocase(name, kind.compact))) {
       return &kind;
     }
   }
@@ -230,7 +226,7 @@ class SipParser final : public MessageParser {
       into.add(by(direction, kind->to_server, kind->to_client), header->value);
       constexpr std::string_view sdp = "application/sdp";
       session = session || (kind->to_server == Buffer::sip_content_type &&
-                            same_name(header->value.substr(0, sdp.size()), sdp));
+                            ascii_equal_nocase(header->value.substr(0, sdp.size()), sdp));
     }
     return session;
   }
