@@ -28,6 +28,7 @@ class Environment {
   }
 
  private:
+  // NOLINTBEGIN(concurrency-mt-unsafe): the tests of base have one thread here
   static void set(const char* name, const char* value) {
     if (value != nullptr) {
       ::setenv(name, value, 1);
@@ -35,6 +36,7 @@ class Environment {
       ::unsetenv(name);
     }
   }
+  // NOLINTEND(concurrency-mt-unsafe)
   std::array<std::optional<std::string>, 3> old_;
 };
 

@@ -112,7 +112,7 @@ TEST_CASE("text that is not UTF-8 still makes a valid line") {
 // A server on a thread of its own, as a daemon has it.
 class RunningServer {
  public:
-  explicit RunningServer(ControlOptions options) : server_(start(std::move(options))) {
+  explicit RunningServer(const ControlOptions& options) : server_(start(options)) {
     server_->add("echo", Access::status,
                  [](const Json& args, const Caller&) -> Result<Json> { return args; });
     server_->add("who", Access::admin, [](const Json&, const Caller& caller) -> Result<Json> {

@@ -20,7 +20,7 @@ void add_rule(audit::Record& record, const sensor::RuleInfo& rule, Json& detail)
   if (!rule.category.empty()) detail["category"] = rule.category;
   for (const auto& [key, value] : rule.metadata) detail["metadata"][key].push_back(value);
   for (const auto& [system, id] : rule.references) {
-    detail["references"].push_back(system + ":" + id);
+    detail["references"].push_back(fmt::format("{}:{}", system, id));
   }
 }
 

@@ -185,7 +185,7 @@ TEST_CASE("a clamd that is not there, that says too much, that never answers") {
   const FakeClamd fake(folder / "mute", std::nullopt);
   const ScanAnswer late = Clamd(folder / "mute", 50ms).scan("x");
   CHECK(late.verdict == Verdict::failed);
-  CHECK(late.text.ends_with(std::strerror(ETIMEDOUT)));
+  CHECK(late.text.ends_with(std::generic_category().message(ETIMEDOUT)));
 }
 
 TEST_CASE("a file that a rule wants is stored, and its event says so") {

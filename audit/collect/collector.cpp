@@ -196,6 +196,7 @@ void Collector::Impl::accept_from(std::size_t index) {
       refuse((domain ? "too many connections: " : "unknown sender ") + sender.address.to_string());
       continue;
     }
+    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): one of the two
     auto stream = tls ? Stream::server(std::move(fd), *context_) : Stream(std::move(fd));
     if (!stream) {
       refuse(stream.error().text.en);
@@ -322,7 +323,9 @@ void Collector::Impl::tell_losses(const Sink& sink) {
   std::vector<Record> records;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& [key, state] : table_.all()) {
+    for (auto& entry : table_.all()) {
+      const auto& key = entry.first;
+      auto& state = entry.second;
       const auto tell = [&](const char* action, std::uint64_t n, const char* message) {
         Record record = about(key, state);
         record.kind = Kind::loss;

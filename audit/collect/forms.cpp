@@ -176,7 +176,8 @@ void audit_time(std::string_view text, Record& record) {
   const auto seconds = parse_decimal<std::uint64_t>(stamp.substr(0, dot));
   if (!seconds || *seconds > 9'000'000'000) return;
   const auto milliseconds = parse_decimal<std::uint16_t>(stamp.substr(dot + 1, 3));
-  record.time = static_cast<WallTime>(*seconds) * second_ns + milliseconds.value_or(0) * 1'000'000;
+  record.time =
+      static_cast<WallTime>(*seconds) * second_ns + WallTime{milliseconds.value_or(0)} * 1'000'000;
 }
 
 std::string_view first_of(std::string_view text, std::initializer_list<std::string_view> keys) {

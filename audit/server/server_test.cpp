@@ -241,7 +241,7 @@ TEST_CASE("a peer may use no source but its own, bring no stamp, and is told so 
   Filter refusals;
   refusals.action = "record.refuse";
   const auto told = place.found(refusals);
-  REQUIRE(told.size() >= 1);
+  REQUIRE_FALSE(told.empty());
   CHECK(told.back().subject.starts_with("uid " + std::to_string(::getuid())));
   place.require_intact();
 }
@@ -260,7 +260,7 @@ TEST_CASE("hostile messages cost their sender the connection and nobody else any
     std::string bytes = good;
     if (i % 3 == 0) bytes.resize(1 + random() % 2'000);
     for (int k = 0; k < 4; ++k) bytes[random() % bytes.size()] = static_cast<char>(random());
-    if (i % 7 == 0) bytes = "{\"op\":" + bytes;
+    if (i % 7 == 0) bytes.insert(0, "{\"op\":");
     if (i % 50 == 0) bytes.assign(menshen::message_bytes_max, '{');
     static_cast<void>(channel->send(as_bytes(bytes), 100ms).has_value());
     if (i % 10 == 0) REQUIRE(client->submit(sample_alert(1)));
@@ -389,7 +389,7 @@ TEST_CASE("kill -9 of auditd under load loses nothing that was acknowledged") {
       }
     }
   }
-  CHECK(acknowledged.size() >= 5 * 5);
+  CHECK(acknowledged.size() >= 25);
 }
 
 TEST_CASE("kill -9 of auditd, again and again: the client delivers everything once") {

@@ -315,6 +315,7 @@ Result<std::vector<HourCount>> Reader::Impl::hours(WallTime since, WallTime unti
     MENSHEN_CHECK(found.segment.release());
   }
   std::vector<HourCount> counts;
+  counts.reserve(sums.size());
   for (const auto& [key, records] : sums) {
     counts.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), records});
   }

@@ -25,7 +25,7 @@ constexpr std::size_t sensors = 4;
 constexpr std::uint64_t batch_max = 90;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
+  const char* text = ::secure_getenv(name);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 

@@ -62,7 +62,7 @@ void require_intact(const StoreOptions& options) {
   if (report->first_break) FAIL(report->first_break->text.en);
 }
 
-std::uint64_t count(const StoreOptions& options, Filter filter = {}) {
+std::uint64_t count(const StoreOptions& options, const Filter& filter = {}) {
   const auto reader = Reader::open(options.directory);
   if (!reader) FAIL(reader.error().text.en);
   return reader->count(filter).value();

@@ -9,6 +9,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <system_error>
 
 #include "base/handle.hpp"
 
@@ -115,10 +116,10 @@ Result<UniqueFd> connect_to(const Endpoint& endpoint, std::chrono::milliseconds 
     static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)));
     return fd;
   }
-  return fail(
-      ErrorCode::unavailable,
-      {fmt::format("无法连接 {}：{}", endpoint.to_string(), std::strerror(error)),
-       fmt::format("cannot connect to {}: {}", endpoint.to_string(), std::strerror(error))});
+  const std::string reason = std::generic_category().message(error);
+  return fail(ErrorCode::unavailable,
+              {fmt::format("无法连接 {}：{}", endpoint.to_string(), reason),
+               fmt::format("cannot connect to {}: {}", endpoint.to_string(), reason)});
 }
 
 Result<UniqueFd> listen_at(const Endpoint& endpoint) {

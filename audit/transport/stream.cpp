@@ -10,7 +10,7 @@
 #include <array>
 #include <climits>
 #include <csignal>
-#include <cstring>
+#include <system_error>
 
 #include "base/ip.hpp"
 
@@ -110,7 +110,7 @@ Result<Stream> Stream::server(UniqueFd socket, const TlsContext& context) {
 }
 
 Io Stream::failed_by_errno(int error) {
-  error_ = std::strerror(error);
+  error_ = std::generic_category().message(error);
   return Io::failed;
 }
 

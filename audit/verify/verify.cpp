@@ -291,8 +291,7 @@ Step Verifier::read_notes(Segment& segment, std::uint64_t number) {
   const auto end = expected_.upper_bound(MENSHEN_READ(segment.end()));
   for (auto each = behind; each != end; ++each) notes_.sizes.push_back(each->first);
   std::ranges::sort(notes_.sizes);
-  const auto [first, last] = std::ranges::unique(notes_.sizes);
-  notes_.sizes.erase(first, last);
+  notes_.sizes.erase(std::unique(notes_.sizes.begin(), notes_.sizes.end()), notes_.sizes.end());
   return check_log(number);
 }
 

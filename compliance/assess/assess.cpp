@@ -273,6 +273,7 @@ std::vector<TriggerCase> trigger_cases(const Assessment& assessment) {
     if (!code.empty()) by_code[code].push_back(i);
   }
   std::vector<TriggerCase> result;
+  result.reserve(by_code.size());
   for (auto& [code, items] : by_code) result.push_back({code, std::move(items)});
   return result;
 }

@@ -101,6 +101,7 @@ std::vector<SshAnswer> read_fleet(
     const std::function<std::string(const SshHost&)>& script,
     const std::function<void(const SshAnswer&, std::size_t, std::size_t)>& done) {
   std::vector<SshAnswer> answers;
+  answers.reserve(hosts.size());
   for (const SshHost& host : hosts) {
     answers.push_back({host, fail(ErrorCode::unavailable, {"未采集", "not collected"})});
   }

@@ -113,7 +113,7 @@ TEST_CASE("the workbook is written, the same each time, and cut at its limit of 
 
 // For looking at: MENSHEN_REPORT_DIR=folder compliance_tests "[sample]"
 TEST_CASE("sample documents", "[.][sample]") {
-  const char* folder = std::getenv("MENSHEN_REPORT_DIR");
+  const char* folder = ::secure_getenv("MENSHEN_REPORT_DIR");
   REQUIRE(folder != nullptr);
   const Assessment a = assessed(testing::weak_host(now));
   const Comparison comparison =

@@ -97,7 +97,8 @@ std::string mismatch(const Json& value, const Json& schema, const Json& all,
   const Json properties = schema.value("properties", Json::object());
   for (const auto& [name, each] : properties.items()) {
     if (!value.contains(name)) continue;
-    if (auto found = mismatch(value[name], each, all, at + "." + name); !found.empty())
+    if (auto found = mismatch(value[name], each, all, std::string(at).append(".").append(name));
+        !found.empty())
       return found;
   }
   if (!value.is_array()) return {};
@@ -119,7 +120,7 @@ TEST_CASE("every route answers exactly the roles that were agreed on") {
     INFO(name);
     seen.insert(name);
     REQUIRE(agreed.contains(name));
-    const std::string allowed = agreed.at(name);
+    const std::string& allowed = agreed.at(name);
     const std::string path = path_of(route.pattern);
     const auto nobody = console.api.answer(
         console.open_request(std::string(route.method), path, R"({"reason":"r"})"));
@@ -158,7 +159,7 @@ TEST_CASE("the routes are those of the OpenAPI file") {
     for (const auto& [method, operation] : methods.items()) {
       std::string name = method;
       std::ranges::transform(name, name.begin(), [](char c) { return std::toupper(c); });
-      described.insert(name + " " + path);
+      described.insert(name.append(" ").append(path));
       CHECK(operation.at("responses").contains("default"));
     }
   }
@@ -196,12 +197,13 @@ TEST_CASE("answers hold what the OpenAPI file promises") {
     INFO(route.pattern << ": " << answer.body.substr(0, 300));
     REQUIRE(answer.status == 200);
     CHECK(mismatch(Json::parse(answer.body), content["content"]["application/json"]["schema"],
-                   schemas) == "");
+                   schemas)
+              .empty());
     ++checked;
   }
   CHECK(checked >= 14);
   const auto refused = console.api.answer(console.open_request("GET", "/api/session"));
-  CHECK(mismatch(Json::parse(refused.body), schemas["Error"], schemas) == "");
+  CHECK(mismatch(Json::parse(refused.body), schemas["Error"], schemas).empty());
 }
 
 TEST_CASE("a changing request needs the page's origin and the session's token") {

@@ -162,6 +162,7 @@ TEST_CASE("who does not speak is hung up on, and others are served meanwhile") {
   options.connections_of_peer_max = 3;
   const Running running(echo, options);
   std::vector<UniqueFd> silent;
+  silent.reserve(12);
   for (int i = 0; i < 12; ++i) silent.push_back(running.connect());
   for (const UniqueFd& fd : silent) {
     REQUIRE(fd);

@@ -98,7 +98,7 @@ Result<Node> json_of(const Source& source) {
                fmt::format("{}: no JSON at byte {}", source.name, builder.error_at)});
 }
 
-Result<Node> yaml_of(const Source& source, std::string text) {
+Result<Node> yaml_of(const Source& source, const std::string& text) {
   Diagnostics diagnostics(source.name, text);
   auto node = yaml::parse(text, diagnostics);
   if (node && !diagnostics.has_errors()) return std::move(*node);
@@ -121,7 +121,7 @@ Result<std::vector<Node>> documents_of(const Source& source) {
   std::size_t line = 0;
   const auto finish = [&]() -> Result<void> {
     if (document.find_first_not_of(" \t\r\n") != std::string::npos)
-      out.push_back(MENSHEN_TRY(yaml_of(source, std::move(document))));
+      out.push_back(MENSHEN_TRY(yaml_of(source, document)));
     document.assign(line, '\n');
     return {};
   };

@@ -40,6 +40,7 @@ struct Made {
 
 Made make(Format format, std::vector<std::string> texts, const ImportOptions& options = {}) {
   std::vector<Source> sources;
+  sources.reserve(texts.size());
   for (std::string& text : texts)
     sources.push_back({fmt::format("file{}", sources.size() + 1), std::move(text)});
   auto imported = import_rules(format, sources, options);

@@ -455,6 +455,7 @@ Result<void> Reader::object(const Node& node) {
 void Reader::sides(const std::vector<PodInfo>& pods, Segments& segments) {
   const auto selected = [](const std::vector<Part>& parts, const PodInfo& pod) {
     std::vector<bool> out;
+    out.reserve(parts.size());
     for (const Part& part : parts) out.push_back(selects(part.subject, pod));
     return out;
   };

@@ -144,8 +144,8 @@ struct NftKernel::State {
 Result<std::vector<Answer>> NftKernel::State::transact(const Batch& batch) {
   MENSHEN_CHECK(port->send(batch.bytes()));
   std::vector<Answer> answers;
-  for (int timeout_ms = answer_timeout_ms;; timeout_ms = 0) {
-    const auto received = port->receive(buffer, timeout_ms);
+  for (;;) {
+    const auto received = port->receive(buffer, answers.empty() ? answer_timeout_ms : 0);
     if (!received) return answer_lost();
     std::size_t bytes = *received;
     if (bytes == 0 && answers.empty()) return answer_lost();
@@ -158,7 +158,6 @@ Result<std::vector<Answer>> NftKernel::State::transact(const Batch& batch) {
       answers.push_back(*answer);
       if (answer->sequence == batch.last()) return answers;
     }
-    if (answers.empty()) timeout_ms = answer_timeout_ms;
   }
 }
 

@@ -1,5 +1,7 @@
 #include "policy/nft/lower.hpp"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -58,7 +60,7 @@ TEST_CASE("rules do not grow with the policy") {
   std::string text = "domains:\n";
   for (int i = 0; i < 200; ++i) {
     const std::string n = std::to_string(i);
-    text += "  d" + n + ": {networks: [10." + n + ".0.0/16], interfaces: [i" + n + "]}\n";
+    text += fmt::format("  d{0}: {{networks: [10.{0}.0.0/16], interfaces: [i{0}]}}\n", n);
   }
   text += "services:\n  web: {tcp: [80, \"8000-8100\"]}\nflows:\n";
   for (int i = 1; i < 200; ++i)

@@ -7,15 +7,11 @@
 #include <span>
 
 #include "base/ip.hpp"
+#include "base/overloaded.hpp"
 #include "base/text.hpp"
 
 namespace menshen::policy::nft {
 namespace {
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
 
 std::uint32_t host_u32(std::span<const std::uint8_t> bytes) {
   std::uint32_t value = 0;

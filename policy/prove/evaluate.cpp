@@ -10,6 +10,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/overloaded.hpp"
+
 namespace menshen::policy::prove {
 namespace {
 
@@ -22,11 +24,6 @@ using nft::Verdict;
 constexpr std::size_t slots = 32;  // 16, and room for a value that begins in the last
 constexpr std::size_t jumps_max = 16;
 constexpr std::size_t depth_max = 1000;  // rules nested by goto; the kernel refuses loops
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
 
 // A number for each class, numbered itself: equal functions have equal ids. Label = value + 1;
 // 0: the lookup that made it found nothing.
@@ -438,6 +435,7 @@ Node Evaluator::points(const Set& set, std::span<const Symbol> keys,
   }
   std::sort(order.begin(), order.end());
   std::vector<Level> levels;
+  levels.reserve(order.size());
   for (const auto& [level, bit] : order) levels.push_back(level);
 
   std::vector<Point> out;

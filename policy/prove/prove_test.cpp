@@ -306,7 +306,7 @@ TEST_CASE("every deviation shows a packet, and the packet deviates") {
 TEST_CASE("what is not modelled is listed, and nothing is proved then") {
   const Policy policy = usual();
   const nft::Ruleset good = nft::lower(policy, lowered);
-  const auto check = [&](nft::Ruleset ruleset, const char* part) {
+  const auto check = [&](const nft::Ruleset& ruleset, const char* part) {
     const Report report = prove(policy, ruleset, lowered);
     INFO(first_of(report));
     CHECK(report.conclusion == Conclusion::unknown);

@@ -11,8 +11,6 @@
 namespace menshen::policy::prove {
 namespace {
 
-using nft::FieldType;
-
 Value key_value(const nft::ElementKey& key, std::size_t offset, Kind kind) {
   return value_of_bytes(key.bytes.data() + offset, width_of(kind));
 }

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/overloaded.hpp"
+
 namespace menshen::policy::prove {
 namespace {
 
@@ -21,11 +23,6 @@ constexpr std::size_t slot_bytes = 4;
 constexpr std::size_t slots = 16;
 constexpr std::size_t jumps_max = 16;      // NFT_JUMP_STACK_SIZE
 constexpr std::size_t steps_max = 10'000;  // no ruleset that a kernel accepts comes near
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
 
 // What an expression did to its rule.
 enum class Step : std::uint8_t { next, broken, judged, unknown };

@@ -2,7 +2,9 @@
 // the policy of its own. It knows neither classes nor diagrams.
 #include <z3++.h>
 
+#include <fmt/format.h>
 #include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
@@ -52,7 +54,7 @@ class Reader {
     REQUIRE(found != ruleset_.chains.end());
     const std::pair key{name, mark_.hash()};
     if (const auto known = chains_.find(key); known != chains_.end()) return known->second;
-    const z3::expr fate = rules(found->rules, 0);
+    z3::expr fate = rules(found->rules, 0);
     chains_.emplace(key, fate);
     return fate;
   }
@@ -278,11 +280,12 @@ TEST_CASE("Z3 and the proof agree, on rulesets that are right and on rulesets th
     const std::vector<std::string> services{"w", "x", "z", "any"};
     const std::vector<std::string> more{"", ", action: deny", ", inspect: block"};
     for (std::size_t i = 0; i < 3; ++i) {
-      const std::string from = names[below(4)];
+      const std::string& from = names[below(4)];
       std::string to = names[below(4)];
       while (to == from && to != "any") to = names[below(4)];
-      text += "  - {from: " + from + ", to: " + to + ", service: " + services[below(4)] +
-              more[below(3)] + "}\n";
+      const std::string& service = services[below(4)];
+      text += fmt::format("  - {{from: {}, to: {}, service: {}{}}}\n", from, to, service,
+                          more[below(3)]);
     }
     const auto loaded = load("z3.yaml", text, {std::chrono::year(2026) / 11 / 23, Expired::error});
     if (!loaded.policy) continue;

@@ -25,6 +25,7 @@ TEST_CASE("rules are found by the borders of their addresses") {
   const std::vector<AddressSet> sets{set("10.0.0.0/24"), set("10.0.0.128/25"), set("[1.2.3.4,::1]"),
                                      set("any"), set("![10.0.0.0/8,fd00::/8]")};
   std::vector<AddressIndex::Entry> entries;
+  entries.reserve(sets.size());
   for (const AddressSet& s : sets) {
     entries.push_back({&s, static_cast<std::uint32_t>(entries.size())});
   }
@@ -49,6 +50,7 @@ TEST_CASE("a set in many pieces is always returned, and nothing is missed") {
             .value());
   }
   std::vector<AddressIndex::Entry> entries;
+  entries.reserve(sets.size());
   for (const AddressSet& s : sets) {
     entries.push_back({&s, static_cast<std::uint32_t>(entries.size())});
   }

@@ -350,15 +350,13 @@ class Matcher {
 
   bool holds(const ByteJump& jump, std::size_t& end) const {
     std::size_t behind = 0;
-    std::size_t here = end;
     const auto found = number(jump.number, end, behind);
     if (!found || *found > UINT32_MAX) return false;
     std::uint64_t length = *found * jump.multiplier;
     if (jump.align) length = (length + 3U) & ~std::uint64_t{3};
     const auto size = static_cast<std::int64_t>(buffer_.bytes.size());
     std::int64_t target = static_cast<std::int64_t>(length) + value(jump.post_offset);
-    here = behind;
-    if (jump.from == ByteJump::From::here) target += static_cast<std::int64_t>(here);
+    if (jump.from == ByteJump::From::here) target += static_cast<std::int64_t>(behind);
     if (jump.from == ByteJump::From::end) target += size;
     if (target < 0 || target >= size) return false;
     end = static_cast<std::size_t>(target);

@@ -158,9 +158,7 @@ bool match_field(const FieldTest& test, const PacketView& view) noexcept {
   } else if (field == Field::igmp_type) {
     const Bytes message = header_bytes(BufferKind::igmp_header, packet);
     if (!message.empty()) value = at8(message, 0);
-  } else if (field <= Field::tos) {
-    value = ip_field(field, packet);
-  } else if (field == Field::fragoffset) {
+  } else if (field <= Field::tos || field == Field::fragoffset) {
     value = ip_field(field, packet);
   } else if (field <= Field::icmp_seq || field == Field::icmpv6_mtu) {
     value = icmp_field(field, packet);

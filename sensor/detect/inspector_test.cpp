@@ -335,7 +335,7 @@ TEST_CASE("flowbits and flowint join rules of one flow") {
   CHECK(bench.stream("ping").empty());
   // Longer than what each look repeats of the one before, or "stop" would be found again.
   CHECK(bench.stream("stop and go on").empty());
-  CHECK(bench.stream("ping") == Sids{});
+  CHECK(bench.stream("ping").empty());
   CHECK(bench.stream("stop") == Sids{4});
 }
 

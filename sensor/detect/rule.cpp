@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "base/overloaded.hpp"
+
 namespace menshen::sensor {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
 
 bool reads(const BitTest& test) {
   return test.operation == BitOperation::is_set || test.operation == BitOperation::is_not_set;
@@ -49,7 +44,7 @@ bool NumberRange::contains(std::uint64_t value) const noexcept {
   return false;
 }
 
-bool Test::relative() const noexcept {
+bool Test::relative() const {
   return std::visit(
       Overloaded{
           [](const Content& c) { return c.distance.has_value() || c.within.has_value(); },

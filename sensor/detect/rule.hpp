@@ -278,7 +278,7 @@ struct Test {
       what;
   bool relative_next =
       false;  // the next test starts where this one ended: try other places when it fails
-  [[nodiscard]] bool relative() const noexcept;
+  [[nodiscard]] bool relative() const;
 };
 
 struct TestList {

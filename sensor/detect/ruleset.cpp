@@ -129,7 +129,7 @@ Result<void> RuleSetBuilder::add_file(const std::filesystem::path& path) {
   return {};
 }
 
-void RuleSetBuilder::add_text(std::string name, std::string_view text) {
+void RuleSetBuilder::add_text(const std::string& name, std::string_view text) {
   CompiledRules& compiled = *state_->compiled;
   Diagnostics diagnostics(name, std::string(text));
   for (const RuleText& rule_text : split_rules(text)) {

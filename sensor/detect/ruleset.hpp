@@ -79,7 +79,7 @@ class RuleSetBuilder {
   // Fails only where the file cannot be read; what is wrong inside is in diagnostics().
   [[nodiscard]] Result<void> add_file(const std::filesystem::path& path);
   // The same for text that is in memory; `name` stands in its diagnostics.
-  void add_text(std::string name, std::string_view text);
+  void add_text(const std::string& name, std::string_view text);
   [[nodiscard]] std::span<const Diagnostics> diagnostics() const noexcept;
 
   // Fails on a wrong variable, beyond rules_max, or where a pattern database cannot be made.

@@ -114,6 +114,7 @@ struct Engine::Impl final : StreamObserver, TransactionObserver, FlowEndObserver
       : options(wanted),
         sink(&out),
         rule_set(rules),
+        // NOLINTNEXTLINE(bugprone-throw-keyword-missing): policies for what cannot be inspected
         exceptions(wanted.exceptions.resolved(wanted.inline_mode)),
         defrag(defrag_options(wanted)),
         stream(stream_options(wanted), *this, &rewriter),

@@ -113,7 +113,8 @@ Json alert_object(const Event& event) {
   alert["category"] = rule.category.empty() ? rule.classtype : rule.category;
   alert["severity"] = rule.priority;
   for (const auto& [key, value] : rule.metadata) alert["metadata"][key].push_back(value);
-  for (const auto& [system, id] : rule.references) alert["references"].push_back(system + "," + id);
+  for (const auto& [system, id] : rule.references)
+    alert["references"].push_back(fmt::format("{},{}", system, id));
   if (!rule.target.empty()) {
     const bool source = rule.target == "src_ip";
     const FiveTuple& t = event.tuple;

@@ -111,6 +111,7 @@ void report(const ReplaySummary& summary) {
 int run(int argc, char** argv) {
   ReplayOptions options;
   Lists lists;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
   for (int letter = 0; (letter = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
     if (!read_option(letter, options, lists)) return 2;
   }

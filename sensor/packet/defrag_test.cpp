@@ -11,7 +11,6 @@
 namespace menshen::sensor {
 
 using testing::TestBatch;
-using testkit::fragments_of;
 using testkit::packet;
 using testkit::Packet;
 
@@ -38,7 +37,7 @@ Packet part(const Piece& piece, bool v6 = false, std::uint32_t id = 1,
 
 // Feeds parts one by one; remembers the last packet's record.
 struct Feeder {
-  explicit Feeder(DefragOptions options = {}) : defrag(options) {}
+  explicit Feeder(const DefragOptions& options = {}) : defrag(options) {}
 
   // The payload of the datagram that this part completes; "": none.
   std::string add(Packet frame, WallTime time = 0, std::uint64_t tenant = 0) {

@@ -41,6 +41,7 @@ TEST_CASE("a rewritten packet has the new bytes and a right checksum; the captur
                     ethernet().ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(text).build(),
                     ethernet().ipv6("fd00::1", "fd00::2").udp(1, 2).payload(text).build(),
                     ethernet().ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0).payload(text).build());
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): compared with what it was
   const testkit::Packet before = frame;
   PacketMeta packet = decoded(frame);
   PacketRewriter rewriter;

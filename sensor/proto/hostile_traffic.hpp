@@ -298,7 +298,7 @@ inline const std::vector<Growing>& growing_messages() {
       {"dns records",
        [](size_t n) {
          const size_t count = std::min<size_t>(n, 5000);
-         const std::string body = "\x12\x34\x81\x80\0\x01"s + be(2, count) + "\0\0\0\0\x01" + "a" +
+         const std::string body = "\x12\x34\x81\x80\0\x01"s + be(2, count) + "\0\0\0\0\x01"s + "a" +
                                   "\0\0\x01\0\x01"s +
                                   repeated("\xc0\x0c\0\x05\0\x01\0\0\0\0\0\x02\xc0\x0c"s, count);
          return be(2, body.size()) + body;

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 #include "sensor/proto/test_stage.hpp"
@@ -158,9 +160,7 @@ TEST_CASE("SMTP: a message nested deeper, or with more headers, than is read") {
   CHECK(sent(headers) == events);
   std::string nested;
   for (std::size_t i = 0; i < (at_limit ? 16U : 17U); ++i) {
-    const std::string boundary = "b" + std::to_string(i) + "e";
-    nested +=
-        "Content-Type: multipart/mixed; boundary=" + boundary + "\r\n\r\n--" + boundary + "\r\n";
+    nested += fmt::format("Content-Type: multipart/mixed; boundary=b{0}e\r\n\r\n--b{0}e\r\n", i);
   }
   CHECK(sent(nested) == events);
 }

@@ -23,7 +23,8 @@ struct Told {
   [[nodiscard]] std::string operator[](std::string_view name) const {
     std::string found = "-";
     for (const auto& [key, bytes] : buffers) {
-      if (key == name) found = found == "-" ? bytes : found + "," + bytes;
+      if (key != name) continue;
+      found = found == "-" ? bytes : found.append(",").append(bytes);
     }
     return found;
   }
