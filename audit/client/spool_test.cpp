@@ -137,9 +137,9 @@ TEST_CASE("a write that fails leaves the spool as it was") {
     DiskCalls disk;
     disk.write = [&](int fd, const void* data, std::size_t size) -> ssize_t {
       if (!refuse()) return ::write(fd, data, size);
-      static_cast<void>(::write(fd, data, size / 2));
+      const ssize_t half = ::write(fd, data, size / 2);
       errno = ENOSPC;
-      return -1;
+      return half < 0 ? half : -1;
     };
     disk.sync = [&](int fd) {
       if (!refuse()) return ::fdatasync(fd);
